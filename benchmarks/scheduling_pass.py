@@ -1,0 +1,143 @@
+"""Times one scheduling pass over 10,000 waiting tasks and 1,000 nodes, and weighs its order against first-fit FIFO.
+
+Run: python benchmarks/scheduling_pass.py [--passes 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+
+
+from lepton_ai.kernel.scheduling.estimate import Z80
+from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.snapshot import (
+    Demand,
+    DeviceView,
+    Expectation,
+    NodeView,
+    RunningTask,
+    Snapshot,
+    WaitingTask,
+)
+from lepton_ai.types.resources import AcceleratorRequest, Allocation, DeviceShare
+
+TASKS, NODES = 10_000, 1_000
+GOAL_MS = 250.0
+GB = 10**9
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = (("nvidia-h100-80gb", 80), ("nvidia-a100-40gb", 40), ("nvidia-t4-16gb", 16))
+
+
+def cluster() -> tuple[NodeView, ...]:
+    """Half of the nodes have 8 devices of three kinds, half have none; 64 to 128 CPUs each."""
+    nodes = []
+    for row in range(NODES):
+        kind, memory = KINDS[row % 3]
+        devices = tuple(DeviceView(f"{kind}-{i}", kind, memory * GB) for i in range(8)) if row % 2 else ()
+        cpus = 128 if row % 2 else 64
+        nodes.append(NodeView(f"node-{row:04}", ("cpu-avx2", "cpu-avx512")[row % 4 // 2], cpus * 1000, 512 * GB, devices))
+    return tuple(nodes)
+
+
+def full(nodes: Sequence[NodeView], left_milli: int) -> tuple[RunningTask, ...]:
+    """Return tasks that hold everything but `left_milli` CPUs of each node, in eight parts that end one by one."""
+    rng = random.Random(1)
+    running = []
+    for node in nodes:
+        for part in range(8):
+            devices = (DeviceShare(node.devices[part].id),) if node.devices else ()
+            resource_class = node.devices[part].kind if devices else node.cpu_class
+            held = (node.cpu_milli - left_milli) // 8
+            allocation = Allocation(0, node.name, held, node.memory_bytes // 10, resource_class, devices)
+            end = NOW + timedelta(seconds=rng.uniform(10, 7200))
+            running.append(RunningTask(f"run-{node.name}-{part}", f"run-{part}", (allocation,), end))
+    return tuple(running)
+
+
+def waiting(demand: Callable[[random.Random], Demand]) -> tuple[WaitingTask, ...]:
+    """Return the queue of a scenario: each task with its own numbers, as they would come out of the store."""
+    rng = random.Random(7)
+    tasks = []
+    for row in range(TASKS):
+        median = rng.lognormvariate(6, 1.5)
+        expectations = {"": Expectation(median, median * 2.718 ** (Z80 * 0.7), "inferred")}
+        expectations["nvidia-h100-80gb"] = Expectation(median / 4, median / 2, "measured")
+        submitted = NOW - timedelta(seconds=rng.uniform(0, 7200))
+        weight = rng.choice((10.0, 50.0, 90.0))
+        tasks.append(WaitingTask(f"task-{row:05}", f"task-{row}", demand(rng), weight, submitted, expectations))
+    return tuple(tasks)
+
+
+def cpu_demand(rng: random.Random) -> Demand:
+    return Demand(rng.choice((1, 2, 4)) * 1000, rng.choice((1, 2, 4, 8)) * GB)
+
+
+def device_demand(rng: random.Random) -> Demand:
+    kind = rng.choice(("h100", "a100", "t4", "nvidia", ""))
+    share = rng.choice((250, 500, 1000, 1000))
+    count = 1 if share < 1000 else rng.choice((1, 1, 1, 2, 4, 8))
+    return Demand(rng.choice((4, 8)) * 1000, 16 * GB, AcceleratorRequest(kind=kind, count=count, share_milli=share))
+
+
+def gang_demand(rng: random.Random) -> Demand:
+    size = rng.choice((2, 4, 8, 16))
+    accelerator = AcceleratorRequest(kind="h100", count=8) if rng.random() < 0.3 else None
+    return Demand(rng.choice((8, 16, 32)) * 1000, 32 * GB, accelerator, size)
+
+
+def mixed_demand(rng: random.Random) -> Demand:
+    return rng.choices((cpu_demand, device_demand, gang_demand), (5, 4, 1))[0](rng)
+
+
+def odd_demand(rng: random.Random) -> Demand:
+    return Demand(rng.randint(1, 64_000), rng.randint(GB, 64 * GB))
+
+
+def scenarios() -> dict[str, Snapshot]:
+    nodes = cluster()
+    return {
+        "all fit (CPU)": Snapshot(NOW, nodes, waiting(cpu_demand), ()),
+        "almost none fit": Snapshot(NOW, nodes, waiting(cpu_demand), full(nodes, 1000)),
+        "devices, half empty": Snapshot(NOW, nodes, waiting(device_demand), full(nodes[:500], 0)),
+        "devices, full": Snapshot(NOW, nodes, waiting(device_demand), full(nodes, 8000)),
+        "gangs": Snapshot(NOW, nodes, waiting(gang_demand), full(nodes[:500], 16_000)),
+        "mixed, full": Snapshot(NOW, nodes, waiting(mixed_demand), full(nodes, 4000)),
+        "mixed, empty": Snapshot(NOW, nodes, waiting(mixed_demand), ()),
+        "every demand differs": Snapshot(NOW, nodes, waiting(odd_demand), full(nodes, 4000)),
+    }
+
+
+def timed(snapshot: Snapshot, passes: int) -> tuple[list[float], int]:
+    """Return milliseconds per pass and how many tasks start; the first pass warms up and is not counted."""
+    plan = schedule(snapshot)
+    times = []
+    for _ in range(passes):
+        began = time.perf_counter()
+        schedule(snapshot)
+        times.append((time.perf_counter() - began) * 1000)
+    return sorted(times), len(plan.placements)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passes", type=int, default=15)
+    passes = max(2, parser.parse_args().passes)
+    print(f"{TASKS:,} waiting tasks, {NODES:,} nodes, {passes} passes each; Python {platform.python_version()}, {platform.machine()}")
+    print(f"{'scenario':22} {'starts':>7} {'p50 ms':>8} {'p95 ms':>8}   goal <= {GOAL_MS:.0f} ms")
+    for name, snapshot in scenarios().items():
+        times, starts = timed(snapshot, passes)
+        p50, p95 = statistics.median(times), times[min(len(times) - 1, int(len(times) * 0.95))]
+        print(f"{name:22} {starts:7,} {p50:8.1f} {p95:8.1f}   {'met' if p95 <= GOAL_MS else 'MISSED'}")
+    print()
+
+
+
+if __name__ == "__main__":
+    main()

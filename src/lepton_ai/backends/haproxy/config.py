@@ -1,0 +1,151 @@
+"""Renders a DataPlane as HAProxy's configuration and maps: a pure function, whose text is the whole truth on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from lepton_ai.backends.haproxy import problems, template
+from lepton_ai.backends.haproxy.desired import ACTIVATOR, DataPlane, EndpointRoute, HealthCheck, Server
+
+TOKENS = "tokens.map"  # `SHA256`, `SHA256:PROJECT` and `SHA256:*` to the epoch at which that ends
+ROUTES = "routes.map"  # `PROJECT/NAME` to its backend
+HEALTH = "health.map"  # a server's id to the path of its health check
+
+# 2,000 connections need 4,050 descriptors, which fits the usual hard limit of 4,096; memory is taken as they come.
+CONNECTIONS_MAX = 2000
+THREADS = 2
+# A reload leaves the old worker to end its requests; each holds about 10 MB, so not for ever.
+OLD_WORKER_TIMEOUT = "30m"
+# How long a request for a sleeping endpoint may wait: a large model needs minutes to load.
+WAKE_TIMEOUT = "30m"
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where HAProxy listens for us, and the secret by which the core knows its requests."""
+
+    stats: Path
+    activator: Path
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """`structure` names all of `config` that only a reload can change: everything but servers and map entries."""
+
+    config: str
+    structure: str
+    maps: Mapping[str, Mapping[str, str]]
+
+
+def render(desired: DataPlane, sockets: Sockets, certificate: str) -> Rendering:
+    """Return the files for `desired`; `certificate` is the text of its PEM file, so that a new one means a reload."""
+    routes = sorted(desired.endpoints, key=lambda route: route.backend)
+    fixed = [template.FRONTEND.format(**_words(desired)), _activator(desired, sockets), template.ENDPOINT_DEFAULTS]
+    bodies = [_backend(route, sockets) for route in routes]
+    skeleton = "\n".join([_head(sockets, "structure"), *fixed, *bodies, certificate])
+    structure = hashlib.sha256(skeleton.encode()).hexdigest()[:32]
+    full = (body + _server_lines(route) for body, route in zip(bodies, routes, strict=True))
+    return Rendering("\n".join([_head(sockets, structure), *fixed, *full]), structure, _maps(desired))
+
+
+def server_words(route: EndpointRoute, server: Server) -> str:
+    """Return what follows a server's name, in the file as in the `add server` command, which takes no defaults."""
+    address = f"[{server.address}]" if ":" in server.address else server.address
+    words = f"{address}:{server.port} weight {server.effective_weight} pool-purge-delay 2s"
+    if route.max_concurrency:
+        words += f" maxconn {route.max_concurrency}"
+    if is_checked(route, server):
+        # A refused connection takes a replica out at once; a slow answer only after three checks, since a model that
+        # computes holds its process for seconds.
+        words += " check inter 1s fastinter 200ms downinter 200ms fall 3 rise 1"
+        words += " observe layer4 error-limit 1 on-error mark-down"
+    return words
+
+
+def is_checked(route: EndpointRoute, server: Server) -> bool:
+    """Tell whether HAProxy probes the server."""
+    return route.health is HealthCheck.TCP or bool(server.health_path)
+
+
+def _head(sockets: Sockets, description: str) -> str:
+    text = template.GLOBAL.format(
+        description=description,
+        threads=THREADS,
+        connections=CONNECTIONS_MAX,
+        old_worker_timeout=OLD_WORKER_TIMEOUT,
+        stats_socket=sockets.stats,
+    )
+    errors = "\n".join(f"    http-error {problem.reply()}" for problem in problems.GENERAL)
+    return text + "\n" + template.DEFAULTS.format(errors=errors)
+
+
+def _words(desired: DataPlane) -> dict[str, str]:
+    address = f"[{desired.address}]" if ":" in desired.address else desired.address
+    return {
+        "bind": f"{address}:{desired.port}",
+        "server_pem": str(desired.server_pem),
+        "core_socket": str(desired.core_socket),
+        "tokens": TOKENS,
+        "routes": ROUTES,
+        "unauthenticated": f"{problems.UNAUTHENTICATED.reply()} hdr WWW-Authenticate 'Bearer realm=\"lepton\"'",
+        "forbidden": problems.FORBIDDEN.reply(),
+        "not_found": problems.NOT_FOUND.reply(),
+        "core_down": problems.CORE_DOWN.reply(),
+    }
+
+
+def _activator(desired: DataPlane, sockets: Sockets) -> str:
+    return template.ACTIVATOR.format(
+        activator_socket=sockets.activator,
+        wake_timeout=WAKE_TIMEOUT,
+        secret=sockets.secret,
+        asleep=problems.ASLEEP.reply(),
+        core_socket=desired.core_socket,
+    )
+
+
+def _backend(route: EndpointRoute, sockets: Sockets) -> str:
+    lines = [
+        f"backend {route.backend} from endpoint",
+        f"    timeout server {_milliseconds(route.request_timeout)}",
+        f"    timeout queue {_milliseconds(route.queue_timeout)}",
+    ]
+    if route.health is HealthCheck.HTTP:
+        lines += ["    option httpchk", f"    http-check send meth GET uri-lf %[srv_name,map_str({HEALTH},/)]"]
+    lines.append(f"    http-request set-timeout server {WAKE_TIMEOUT} if {{ nbsrv lt 1 }}")
+    if route.max_concurrency:
+        refuse = f"    http-request return {problems.QUEUE_FULL.reply()} hdr Retry-After 1"
+        lines.append(f"{refuse} if {{ queue ge {max(route.queue_max, 1)} }}")
+    lines.append(f"    server {ACTIVATOR} unix@{sockets.activator} backup")
+    return "\n".join(lines) + "\n"
+
+
+def _server_lines(route: EndpointRoute) -> str:
+    servers = sorted(route.servers, key=lambda server: server.id)
+    return "".join(f"    server {server.id} {server_words(route, server)}\n" for server in servers)
+
+
+def _maps(desired: DataPlane) -> dict[str, Mapping[str, str]]:
+    health = {server.id: server.health_path for route in desired.endpoints for server in route.servers}
+    return {
+        TOKENS: dict(sorted(_token_entries(desired))),
+        ROUTES: {f"{route.project}/{route.name}": route.backend for route in desired.endpoints},
+        HEALTH: {key: path for key, path in health.items() if path},
+    }
+
+
+def _token_entries(desired: DataPlane) -> Iterator[tuple[str, str]]:
+    latest: dict[str, int] = {}
+    for grant in desired.tokens:
+        for key in (grant.sha256_hex, f"{grant.sha256_hex}:{grant.project}"):
+            latest[key] = max(latest.get(key, 0), grant.expires_epoch)
+    return ((key, str(expiry)) for key, expiry in latest.items())
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return f"{max(1, int(duration.total_seconds() * 1000))}ms"

@@ -1,0 +1,46 @@
+"""Takes hold of a process that another core started, and lets go of children that ended."""
+
+from __future__ import annotations
+
+import os
+
+from lepton_ai.errors import Unavailable
+from lepton_ai.node.replica_folder import Claim
+from lepton_ai.node.supervisor import records
+
+
+def open_process(claim: Claim) -> int:
+    """Return a pidfd of the supervisor that made `claim`, or -1 if it has ended; raises Unavailable.
+
+    The start time is compared after the pidfd is open: from then on the number cannot pass to another process unnoticed.
+    """
+    if claim.boot_id != records.boot_id():
+        return -1
+    try:
+        pidfd = os.pidfd_open(claim.pid)
+    except ProcessLookupError:
+        return -1
+    except OSError as error:
+        # Not knowing is not the same as dead: taking this one for lost would kill what runs.
+        raise Unavailable(
+            f"Process {claim.pid} cannot be watched: {error.strerror}.",
+            hint="Linux 5.3 and free file descriptors are needed.",
+        ) from error
+    try:
+        is_same = records.start_time(claim.pid) == claim.start_time
+    except (OSError, IndexError):
+        is_same = False
+    if not is_same:
+        os.close(pidfd)
+        return -1
+    return pidfd
+
+
+def reap(pidfd: int) -> None:
+    """Collect the ended process behind `pidfd` if it is a child of this one, and close it."""
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return  # Another core's child: the system collects it.
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,47 @@
+"""Picks free loopback ports for replicas that listen."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from lepton_ai.errors import Unavailable
+
+# Below 32768, where Linux begins to hand out ports to outgoing connections: a port that is free now stays free until the
+# replica binds it, unless somebody asks for this very number.
+FIRST, LAST = 20_000, 32_000
+TRIES = 200
+
+
+class Ports:
+    """The ports that replicas of this runtime hold."""
+
+    def __init__(self) -> None:
+        self._held: set[int] = set()
+
+    def take(self) -> int:
+        """Return a port that is free on the loopback address and held by no other replica; raises Unavailable."""
+        for _ in range(TRIES):
+            port = random.randint(FIRST, LAST)  # noqa: S311 - nothing depends on nobody guessing it
+            if port not in self._held and _is_free(port):
+                self._held.add(port)
+                return port
+        raise Unavailable(f"{TRIES} ports between {FIRST} and {LAST} were all in use.", hint="Stop what holds them.")
+
+    def hold(self, port: int) -> None:
+        """Count `port` as taken by a replica that was adopted; 0 is no port."""
+        if port:
+            self._held.add(port)
+
+    def give_back(self, port: int) -> None:
+        """Count `port` as free again."""
+        self._held.discard(port)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

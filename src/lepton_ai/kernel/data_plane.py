@@ -1,0 +1,24 @@
+"""What the data plane does for the services: carry requests to servers, and tell what it counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
+
+
+class DataPlane(Protocol):
+    """HAProxy in production, a fake in `testing`. Every call is safe to repeat."""
+
+    def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
+        """Make these, and only these, endpoints and tokens work."""
+
+    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
+        """Return what was counted, by (project, name)."""
+
+    def server_figures(self) -> Mapping[str, ServerFigures]:
+        """Return what is known of each server, by its id."""
+
+    def url(self, project: str, name: str) -> str:
+        """Return the address at which users reach the endpoint."""

@@ -1,0 +1,64 @@
+"""Pure: node objects brought up to what the runtime observes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+
+from lepton_ai.kernel.runtime import NodeObservation
+from lepton_ai.kernel.store import Change, Note, create, update
+from lepton_ai.types.base import Metadata, Reason
+from lepton_ai.types.node import Hardware, Node, NodeState, NodeStatus
+
+PLATFORM_PROJECT = "platform"  # nodes belong to no team
+
+
+def observe_nodes(
+    known: Collection[Node], seen: Sequence[NodeObservation], now: datetime, new_id: Callable[[str], str]
+) -> Iterable[Change]:
+    """Yield the changes for nodes that joined, changed, came back or were lost."""
+    by_name = {node.name: node for node in known}
+    for observation in seen:
+        node = by_name.pop(observation.name, None)
+        if node is None:
+            yield _join(observation, now, new_id("node"))
+        elif node.status.state is NodeState.LOST:
+            status = _status(observation, now)
+            yield update(node.replace(status=status), Note("back", f"Node {node.name} answers again."))
+        elif _differs(node.status, observation):
+            yield update(node.replace(status=_status(observation, now)), Note("changed", "Its hardware changed."))
+    for node in by_name.values():
+        if node.status.state is not NodeState.LOST:
+            reason = Reason(code="lost", sentence=f"Node {node.name} does not answer.")
+            yield update(node.with_status(state=NodeState.LOST, reason=reason), Note("lost", reason.sentence))
+
+
+def _join(observation: NodeObservation, now: datetime, node_id: str) -> Change:
+    metadata = Metadata(id=node_id, name=observation.name, project=PLATFORM_PROJECT)
+    classes = ", ".join(observation.hardware.resource_classes())
+    return create(Node(metadata=metadata, status=_status(observation, now)), Note("joined", f"Joined with {classes}."))
+
+
+def _status(observation: NodeObservation, now: datetime) -> NodeStatus:
+    return NodeStatus(
+        state=NodeState.READY,
+        address=observation.address,
+        hardware=observation.hardware,
+        limits=observation.limits,
+        last_seen_at=now,
+    )
+
+
+def _differs(status: NodeStatus, observation: NodeObservation) -> bool:
+    if status.hardware is None:
+        return True
+    return (status.address, status.limits, _lasting(status.hardware)) != (
+        observation.address,
+        observation.limits,
+        _lasting(observation.hardware),
+    )
+
+
+def _lasting(hardware: Hardware) -> Hardware:
+    """Leave out the free space of disks, which changes with every write."""
+    return hardware.replace(disks=tuple(disk.replace(free_bytes=0) for disk in hardware.disks))

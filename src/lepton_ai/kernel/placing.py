@@ -1,0 +1,103 @@
+"""Run the scheduler over the world and turn its plan into changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from lepton_ai.errors import LeptonError
+from lepton_ai.kernel import tasks
+from lepton_ai.kernel.queue import SnapshotBuilder
+from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
+from lepton_ai.kernel.store import Change, Note, update
+from lepton_ai.types.base import AnyObject, Reason
+from lepton_ai.types.node import Node
+from lepton_ai.types.task import Task, TaskState
+
+T = TypeVar("T", bound=AnyObject)
+
+# A waiting task's sentence names its place in the queue, which changes all the time; the stored one is renewed at most
+# this often, and `lepton explain` asks for the present one.
+RENEW_REASON = timedelta(seconds=30)
+
+
+class Objects(Protocol):
+    """The part of the world that placing looks at."""
+
+    def all(self, kind: type[T]) -> Collection[T]:
+        """Return every live object of the kind."""
+
+    def get(self, kind: type[T], object_id: str) -> T | None:
+        """Return the object of that id."""
+
+
+class Placing:
+    """Keeps the last snapshot and plan, so that decisions can be explained and unchanged worlds skipped."""
+
+    def __init__(self, builder: SnapshotBuilder, policy: Policy) -> None:
+        self._builder = builder
+        self._policy = policy
+        self._last: tuple[Snapshot, Plan] | None = None
+        self._told: dict[str, tuple[str, datetime]] = {}
+
+    @property
+    def last(self) -> tuple[Snapshot, Plan] | None:
+        """The newest snapshot with its plan, for explanations."""
+        return self._last
+
+    def place(self, world: Objects, runtime: Runtime, now: datetime) -> list[Change]:
+        """Return the changes that start what the scheduler starts, and that tell the others why they wait."""
+        snapshot = self._builder.build(world.all(Node), world.all(Task), now)
+        if self._last is not None and _is_same(snapshot, self._last[0]):
+            return []
+        plan = schedule(snapshot, self._policy)
+        self._last = snapshot, plan
+        addresses = {node.name: node.status.address for node in world.all(Node)}
+        changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]
+        changes += [self._tell(world, wait, now) for wait in plan.waits]
+        self._told = {wait.task_id: self._told[wait.task_id] for wait in plan.waits if wait.task_id in self._told}
+        return [change for change in changes if change is not None]
+
+    def _start(
+        self, world: Objects, placement: Placement, runtime: Runtime, addresses: Mapping[str, str]
+    ) -> Change | None:
+        task = world.get(Task, placement.task_id)
+        if task is None or task.status.state is not TaskState.WAITING:
+            return None
+        node = placement.allocations[0].node
+        try:
+            port = runtime.free_port(node) if task.spec.size > 1 else 0
+        except LeptonError:
+            return None  # The node went away between two lines; the next pass sees that.
+        return tasks.move(
+            task,
+            TaskState.STARTING,
+            Note("placed", placement.sentence),
+            allocations=placement.allocations,
+            expected_seconds=placement.expected_seconds,
+            placement=placement.sentence,
+            terms=dict(placement.terms),
+            master_address=addresses.get(node, ""),
+            master_port=port,
+        )
+
+    def _tell(self, world: Objects, wait: Wait, now: datetime) -> Change | None:
+        told = self._told.get(wait.task_id)
+        if told is not None and told[0] == wait.refusal and now - told[1] < RENEW_REASON:
+            return None
+        task = world.get(Task, wait.task_id)
+        self._told[wait.task_id] = (wait.refusal, now)
+        reason = Reason(code=wait.refusal.value, sentence=wait.sentence)
+        if task is None or task.status.reason == reason:
+            return None
+        return update(task.with_status(reason=reason))
+
+
+def _is_same(new: Snapshot, old: Snapshot) -> bool:
+    """Tell whether nothing but the time has changed, and that by less than matters to ageing and reservations."""
+    if new.now - old.now >= RENEW_REASON:
+        return False
+    return not new.waiting or (new.waiting, new.running, new.nodes) == (old.waiting, old.running, old.nodes)

@@ -1,0 +1,85 @@
+"""The scheduler's snapshot, built from the world: who waits, who runs, what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+
+from lepton_ai.kernel.scheduling.snapshot import (
+    Demand,
+    DeviceView,
+    Expectation,
+    NodeView,
+    RunningTask,
+    Snapshot,
+    WaitingTask,
+)
+from lepton_ai.settings import Settings
+from lepton_ai.types.node import Node, NodeState
+from lepton_ai.types.task import Task, TaskState
+
+Expect = Callable[[Task], Mapping[str, Expectation]]
+PRIORITY_DOUBLES = 12.5  # points of priority that double the weight: 0..100 spans a factor of 256
+
+
+def weight_of(task: Task) -> float:
+    """Return the weight in `sum w_j C_j`: 1 at priority 50, doubled by each 12.5 points more."""
+    return float(2.0 ** ((task.spec.priority - 50) / PRIORITY_DOUBLES))
+
+
+class SnapshotBuilder:
+    """Builds snapshots; keeps the view of each waiting task until its version changes."""
+
+    def __init__(self, settings: Settings, expect: Expect) -> None:
+        self._settings = settings
+        self._expect = expect
+        self._views: dict[str, tuple[int, WaitingTask]] = {}
+
+    def build(self, nodes: Collection[Node], tasks: Collection[Task], now: datetime) -> Snapshot:
+        """Return the snapshot of this moment, waiting tasks in the order in which they were made."""
+        waiting = [t for t in tasks if t.status.state is TaskState.WAITING and not t.spec.stop_requested]
+        views = {task.id: self._view(task) for task in waiting}
+        self._views = {object_id: (version, view) for object_id, (version, view) in views.items()}
+        return Snapshot(
+            now=now,
+            nodes=tuple(self._node(node) for node in sorted(nodes, key=lambda node: node.name)),
+            waiting=tuple(view for _, view in views.values()),
+            running=tuple(self._running(task) for task in tasks if task.status.allocations and not task.is_final()),
+        )
+
+    def _view(self, task: Task) -> tuple[int, WaitingTask]:
+        known = self._views.get(task.id)
+        if known is not None and known[0] == task.metadata.version:
+            return known
+        resources = task.spec.resources
+        view = WaitingTask(
+            id=task.id,
+            name=task.spec.owner_name,
+            demand=Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size),
+            weight=weight_of(task),
+            submitted_at=task.status.submitted_at or task.metadata.created_at or datetime.min,
+            expectations=self._expect(task),
+        )
+        return task.metadata.version, view
+
+    def _running(self, task: Task) -> RunningTask:
+        end = None
+        if not task.spec.is_service:
+            start = task.status.started_at or task.metadata.updated_at
+            end = start + timedelta(seconds=task.status.expected_seconds) if start else None
+        return RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
+
+    def _node(self, node: Node) -> NodeView:
+        hardware = node.status.hardware
+        assert hardware is not None  # noqa: S101 - every observed node carries its hardware
+        return NodeView(
+            name=node.name,
+            cpu_class=hardware.cpu_class,
+            cpu_milli=max(0, round((hardware.threads - self._settings.cpu_reserved) * 1000)),
+            memory_bytes=max(0, hardware.memory_bytes - self._settings.memory_reserved_bytes),
+            devices=tuple(
+                DeviceView(device.id, device.kind, device.memory_bytes, device.share_milli)
+                for device in hardware.devices
+            ),
+            is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned,
+        )

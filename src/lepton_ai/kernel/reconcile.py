@@ -1,0 +1,228 @@
+"""The one loop: see, decide, schedule, act. Level-triggered; it may be killed between any two lines."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lepton_ai.errors import LeptonError, NotFound
+from lepton_ai.kernel import dispatch, tasks
+from lepton_ai.kernel.backoff import Backoff
+from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.estimates import Estimates
+from lepton_ai.kernel.identifiers import new_id
+from lepton_ai.kernel.nodes import observe_nodes
+from lepton_ai.kernel.placing import Placing
+from lepton_ai.kernel.registry import Decision, OpenService
+from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.store import Change, Note, Store
+from lepton_ai.kernel.world import World
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.node import Hardware, Node
+from lepton_ai.types.task import ExitKind, Replica, Task, TaskState
+
+log = logging.getLogger(__name__)
+
+ACTOR = "platform"
+COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
+RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
+ACTIVE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop is made of."""
+
+    store: Store
+    runtime: Runtime
+    clock: Clock
+    placing: Placing
+    estimates: Estimates
+    unseal: dispatch.Unseal
+
+
+class Loop:
+    """Runs in one thread, which is the only writer of every status."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._services: Mapping[str, OpenService] = {}
+        self._opened: Sequence[OpenService] = ()
+        self._world = World(parts.store)
+        self._woken = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._asked: set[str] = set()
+        self._dirty: set[str] = set()
+        self._due: dict[str, datetime] = {}
+        self._dependents: dict[str, set[str]] = {}
+        self._backoff = Backoff()
+        self._next_resync = parts.clock.now()
+
+    def use(self, services: Mapping[str, OpenService]) -> None:
+        """Give the loop its services, by the kind that each answers for. Call before `run`."""
+        self._services = services
+        self._opened = tuple(dict.fromkeys(services.values()))
+
+    def wake(self, object_id: str = "") -> None:
+        """Ask for a pass, and for a decision on one object if it is named. Safe from any thread."""
+        if object_id:
+            with self._lock:
+                self._asked.add(object_id)
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `run` after the pass that is under way."""
+        self._stopping = True
+        self._woken.set()
+
+    def run(self) -> None:
+        """Work until stopped: a pass whenever something changed or is due."""
+        while not self._stopping:
+            self._woken.wait(self._seconds_to_next())
+            self._woken.clear()
+            if self._stopping:
+                return
+            try:
+                self.run_pass()
+            except LeptonError as error:
+                # The store or the state folder refuses: nothing was lost, because nothing was acknowledged.
+                log.error("pass_failed error=%s", error)  # noqa: TRY400 - the sentence says it all
+                self._wait_after_failure()
+            except Exception:
+                log.exception("pass_failed")
+                self._wait_after_failure()
+
+    def run_pass(self) -> None:
+        """Do one pass over everything that may be out of line."""
+        now = self._parts.clock.now()
+        # 1. See what was committed and what runs.
+        self._collect_dirty(now)
+        seen = self._parts.runtime.replicas()
+        nodes = {node.name: node for node in self._parts.runtime.nodes()}
+        # 2. Bring nodes and tasks up to what was seen.
+        new = lambda kind: new_id(kind, now)  # noqa: E731 - it closes over this pass's time
+        self._commit(list(observe_nodes(self._world.all(Node), list(nodes.values()), now, new)))
+        self._commit(self._observe_tasks(seen, nodes.keys(), now))
+        # 3. Ask the services about each object that changed.
+        self._commit(self._decide(now))
+        # 4. Place what waits.
+        self._commit(self._parts.placing.place(self._world, self._parts.runtime, now))
+        # 5. Act: tell the runtime what it should be doing, and the services to do the same outside.
+        self._act(seen, {name: node.hardware for name, node in nodes.items()}, now)
+        for service in self._opened:
+            service.apply(self._world, now)
+
+    def _collect_dirty(self, now: datetime) -> None:
+        with self._lock:
+            asked, self._asked = self._asked, set()
+        self._mark(self._world.refresh() | asked)
+        due = {object_id for object_id, moment in self._due.items() if moment <= now}
+        for object_id in due:
+            del self._due[object_id]
+        self._dirty |= due
+        if now >= self._next_resync:
+            self._next_resync = now + RESYNC
+            for kind in self._services:
+                self._dirty |= self._world.ids(kind)
+
+    def _mark(self, changed: set[str]) -> None:
+        self._dirty |= changed
+        for object_id in changed & self._dependents.keys():
+            self._dirty |= self._dependents.pop(object_id)
+
+    def _observe_tasks(self, seen: Mapping[str, Replica], nodes: Collection[str], now: datetime) -> list[Change]:
+        changes: list[Change] = []
+        for task in self._world.all(Task):
+            if task.status.state in ACTIVE:
+                change = tasks.observe(task, seen, nodes, now)
+            elif task.spec.stop_requested:
+                change = tasks.cancel(task, now)
+            else:
+                continue
+            if change is not None:
+                changes.append(change)
+                self._parts.estimates.learn_from(change.object, now)
+        return [*changes, *self._parts.estimates.changes()]
+
+    def _decide(self, now: datetime) -> list[Change]:
+        changes: list[Change] = []
+        dirty, self._dirty = sorted(self._dirty), set()
+        for place, object_id in enumerate(dirty):
+            if len(changes) >= COMMIT_MAX:
+                self._dirty.update(dirty[place:])
+                self._woken.set()
+                break
+            thing = self._world.by_id(object_id)
+            service = self._services.get(thing.KIND) if thing is not None else None
+            if thing is None or service is None or not self._backoff.may_try(object_id, now):
+                continue
+            decision = self._guard(thing, now, lambda s=service, t=thing: s.decide(t, self._world, now))  # type: ignore[misc]
+            if decision is not None:
+                changes.extend(decision.changes)
+                self._remember(object_id, decision)
+        return changes
+
+    def _remember(self, object_id: str, decision: Decision) -> None:
+        if decision.look_again_at is not None:
+            self._due[object_id] = decision.look_again_at
+        for other in decision.depends_on:
+            self._dependents.setdefault(other, set()).add(object_id)
+
+    def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
+        kept = set()
+        for task in self._world.all(Task):
+            if task.status.state not in ACTIVE:
+                continue
+            kept.update(task.replica_id(allocation.rank) for allocation in task.status.allocations)
+            if self._backoff.may_try(task.id, now):
+                self._guard(task, now, lambda t=task: self._start_or_stop(t, seen, hardware))  # type: ignore[misc]
+        for replica_id in seen.keys() - kept:
+            self._let_go(replica_id, seen[replica_id])
+
+    def _start_or_stop(self, task: Task, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware]) -> None:
+        try:
+            dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
+        except NotFound as error:
+            note = Note("secret_missing", str(error))
+            now = self._parts.clock.now()
+            self._commit([tasks.move(task, TaskState.FINISHED, note, outcome=ExitKind.NOT_STARTED, finished_at=now)])
+
+    def _let_go(self, replica_id: str, replica: Replica) -> None:
+        """Drop a replica that no active task wants: recorded if it ended, stopped if it runs on."""
+        if replica.exit is not None:
+            self._parts.runtime.forget(replica_id, delete_log=False)
+        else:
+            self._parts.runtime.stop(replica_id, timedelta(0))
+
+    def _guard(self, thing: AnyObject, now: datetime, work: Callable[[], Decision | None]) -> Decision | None:
+        """Do the work for one object; whatever goes wrong there keeps no other object from its turn."""
+        try:
+            result = work()
+        except Exception as error:
+            wait = self._backoff.failed(thing.id, now)
+            self._due[thing.id] = now + wait
+            log.warning("object_failed kind=%s id=%s error=%r", thing.KIND, thing.id, error, exc_info=True)
+            return None
+        self._backoff.succeeded(thing.id)
+        return result
+
+    def _commit(self, changes: list[Change]) -> None:
+        for start in range(0, len(changes), COMMIT_MAX):
+            done = self._parts.store.commit(changes[start : start + COMMIT_MAX], actor=ACTOR, strict=False)
+            # What lost a race is still wrong at the next pass, which sees the newer version.
+            self._dirty.update(change.object.id for change in done.conflicts)
+        if changes:
+            self._mark(self._world.refresh())
+
+    def _seconds_to_next(self) -> float:
+        now = self._parts.clock.now()
+        moments = [*self._due.values(), self._next_resync]
+        return 0.0 if self._dirty else max(0.0, (min(moments) - now).total_seconds())
+
+    def _wait_after_failure(self) -> None:
+        self._next_resync = self._parts.clock.now()
+        threading.Event().wait(self._backoff.failed("", self._parts.clock.now()).total_seconds())

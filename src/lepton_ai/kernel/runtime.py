@@ -1,0 +1,85 @@
+"""What a runtime does for the kernel: start, stop and observe replicas, and tell of its nodes.
+
+Two implementations fulfil it: `backends.local_runtime` (supervised processes on this machine) and the seeded one in
+`testing`; the Ray runtime is the third. Every call is safe to repeat, and none blocks for longer than a local disk does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from lepton_ai.types.node import Hardware, NodeUse
+from lepton_ai.types.resources import Allocation
+from lepton_ai.types.task import Program, Replica
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaOrder:
+    """Everything that a runtime needs to start one replica. `env` is complete but for what the node itself adds.
+
+    `secrets` holds resolved values: they reach the process's environment, never a file that others can read, a log or
+    an argument list.
+    """
+
+    replica_id: str
+    rank: int
+    allocation: Allocation
+    program: Program
+    processes: int
+    env: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeObservation:
+    """One node as the runtime sees it now. A node that is missing from the observations is lost."""
+
+    name: str
+    address: str
+    hardware: Hardware
+    use: NodeUse
+    limits: str  # "cgroup-v1", "cgroup-v2" or "rlimit", with a remark where something does not hold
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """A piece of a replica's log. `offset` counts from the first byte ever written, also of what was rotated away."""
+
+    text: bytes
+    offset: int
+    next_offset: int
+    is_complete: bool  # the replica has exited and there is nothing after `next_offset`
+
+
+class Runtime(Protocol):
+    """The seam between the kernel and the machines."""
+
+    def start(self, order: ReplicaOrder) -> None:
+        """Begin to start the replica; a replica id that was ever started here is left as it is."""
+
+    def stop(self, replica_id: str, grace: timedelta) -> None:
+        """Send SIGTERM to the whole group, and SIGKILL after `grace`; unknown or ended replicas are left alone."""
+
+    def forget(self, replica_id: str, *, delete_log: bool) -> None:
+        """Drop an ended replica from the observations; its log stays readable unless `delete_log`."""
+
+    def replicas(self) -> Mapping[str, Replica]:
+        """Return every replica that was started and not forgotten, running or exited."""
+
+    def nodes(self) -> Sequence[NodeObservation]:
+        """Return the nodes that answer now."""
+
+    def free_port(self, node: str) -> int:
+        """Return a TCP port that nothing listens on at `node` now; a gang meets at its first rank's."""
+
+    def read_log(self, replica_id: str, offset: int, limit: int) -> LogChunk:
+        """Return at most `limit` bytes from `offset`; from the oldest byte kept if that was rotated away."""
+
+    def read_result(self, replica_id: str) -> bytes | None:
+        """Return what a function replica returned (a pickle), or None if there is nothing."""
+
+    def on_change(self, wake: Callable[[], None]) -> None:
+        """Call `wake` from any thread whenever `replicas()` or `nodes()` may have changed."""

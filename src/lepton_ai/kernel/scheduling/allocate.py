@@ -1,0 +1,172 @@
+"""Which nodes and devices a gang takes: first fit in an order that keeps whole nodes and whole devices free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lepton_ai.kernel.scheduling.demand import Option, Shape, rooms_of
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation, DeviceShare
+
+FULL_NODES_MAX = 16  # so many full nodes a gang's search passes before it forgets them
+Spot = tuple[int, tuple[int, ...]]  # one replica: its node and the columns of its devices
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far the search for one shape on one option has got.
+
+    Free amounts only shrink within a pass, so what was too full once stays so, and the search never goes back: a pass
+    costs one look at the nodes per shape, not per task. `ledgers` must all have room: what is free now, and what each
+    reservation leaves to tasks that would outlast its start.
+    """
+
+    shape: Shape
+    option: Option
+    ledgers: tuple[Ledger, ...]
+    order: list[int]  # nodes that had room when the search began, best first
+    broken: list[int]  # shared by all cursors: nodes in the order in which a whole device of theirs was broken
+    partly: list[int] = field(default_factory=list)  # nodes whose partly used devices have room, tightest first
+    at: int = 0
+    partly_at: int = 0
+    broken_at: int = 0
+
+    def find(self) -> list[Spot] | None:
+        """Return a spot for every replica, or None if the gang has no room; takes nothing."""
+        if self.shape.size == 1:
+            return self._find_one()
+        spots: list[Spot] = []
+        full = 0
+        for node in self.order:
+            here = self._spots_on(node, self.shape.size - len(spots))
+            spots += here
+            if len(spots) == self.shape.size:
+                return spots
+            full += not here
+            if full > FULL_NODES_MAX:
+                return self._find_again()
+        self.order, self.at = [], 0
+        return None
+
+    def _find_again(self) -> list[Spot] | None:
+        """Drop the nodes that are full from the order, so that no later search passes them."""
+        self.order = [node for node in self.order if self._spots_on(node, 1)]
+        return self.find()
+
+    def _find_one(self) -> list[Spot] | None:
+        if self.shape.devices and self.shape.share_milli < WHOLE_DEVICE_MILLI:
+            spot = self._find_partly_used()
+            if spot is not None:
+                return [spot]
+        while self.at < len(self.order):
+            here = self._spots_on(self.order[self.at], 1)
+            if here:
+                return here
+            self.at += 1
+        return None
+
+    def _find_partly_used(self) -> Spot | None:
+        """Look at devices that are broken already before another whole one is."""
+        while self.partly_at < len(self.partly):
+            spots = self._spots_on(self.partly[self.partly_at], 1, only_broken=True)
+            if spots:
+                return spots[0]
+            self.partly_at += 1
+        while self.broken_at < len(self.broken):
+            node = self.broken[self.broken_at]
+            spots = self._spots_on(node, 1, only_broken=True) if self.option.nodes[node] else []
+            if spots:
+                return spots[0]
+            self.broken_at += 1
+        return None
+
+    def _spots_on(self, node: int, wanted: int, *, only_broken: bool = False) -> list[Spot]:
+        """Return up to `wanted` spots on `node`."""
+        shape, room = self.shape, wanted
+        for ledger in self.ledgers:
+            if shape.cpu_milli:
+                room = min(room, ledger.cpu_cells[node] // shape.cpu_milli)
+            if shape.memory_bytes:
+                room = min(room, ledger.memory_cells[node] // shape.memory_bytes)
+        if room <= 0:
+            return []
+        if not shape.devices:
+            return [(node, ())] * room
+        free = [(min(ledger.device_cells[node, c] for ledger in self.ledgers), c) for c in self.option.columns[node]]
+        if shape.share_milli < WHOLE_DEVICE_MILLI:
+            return [(node, (c,)) for c in _tightest(free, shape.share_milli, room, only_broken=only_broken)]
+        whole = [c for amount, c in free if amount >= WHOLE_DEVICE_MILLI]
+        count = shape.devices
+        return [(node, tuple(whole[i * count : (i + 1) * count])) for i in range(min(room, len(whole) // count))]
+
+
+def cursor_for(shape: Shape, option: Option, ledgers: tuple[Ledger, ...], fleet: Fleet, broken: list[int]) -> Cursor:
+    """Look at all nodes once and begin a search over those that have room now."""
+    free = ledgers[0] if len(ledgers) == 1 else _least(ledgers)
+    rooms = rooms_of(shape, free.cpu, free.memory, free.devices, option.eligible) * option.nodes
+    if int(rooms.sum()) < shape.size:
+        return Cursor(shape, option, ledgers, [], broken)
+    rows = np.flatnonzero(rooms)
+    keys = _preference(shape, rooms[rows], rows, fleet, ledgers[0])
+    order = rows[np.lexsort((rows, *keys))].tolist()
+    partly = _partly_used(shape, option, free, fleet) if shape.devices else []
+    return Cursor(shape, option, ledgers, order, broken, partly, broken_at=len(broken))
+
+
+def allocations_of(spots: Sequence[Spot], shape: Shape, fleet: Fleet) -> tuple[Allocation, ...]:
+    """Return the spots as allocations, ranks in the order of the spots."""
+    allocations = []
+    for rank, (row, columns) in enumerate(spots):
+        node = fleet.nodes[row]
+        shares = tuple(DeviceShare(node.devices[column].id, shape.share_milli) for column in columns)
+        resource_class = node.devices[columns[0]].kind if columns else node.cpu_class
+        allocations.append(Allocation(rank, node.name, shape.cpu_milli, shape.memory_bytes, resource_class, shares))
+    return tuple(allocations)
+
+
+def _preference(shape: Shape, rooms: Ints, rows: Ints, fleet: Fleet, free: Ledger) -> tuple[Ints, Ints]:
+    """Return sort keys, the weightier one last.
+
+    CPU work shuns nodes with accelerators. A gang goes where most of it fits, a single replica to a node that is in use
+    already, so that whole nodes stay free for gangs.
+    """
+    shunned = (fleet.has_devices[rows] & (shape.devices == 0)).astype(np.int64)
+    if shape.size > 1:
+        return -rooms, shunned
+    is_idle = (free.cpu[rows] == fleet.cpu_total[rows]) & (free.devices[rows] == fleet.device_total[rows]).all(axis=1)
+    return is_idle.astype(np.int64), shunned
+
+
+def _partly_used(shape: Shape, option: Option, free: Ledger, fleet: Fleet) -> list[int]:
+    """Return the nodes with a broken device that has room, the tightest first."""
+    if option.eligible is None or shape.share_milli >= WHOLE_DEVICE_MILLI:
+        return []
+    fits = (free.devices >= shape.share_milli) & (free.devices < fleet.device_total) & option.eligible
+    tightness = np.where(fits, free.devices, WHOLE_DEVICE_MILLI + 1).min(axis=1)
+    rows = np.flatnonzero(fits.any(axis=1))
+    tightest: list[int] = rows[np.lexsort((rows, tightness[rows]))].tolist()
+    return tightest
+
+
+def _tightest(free: list[tuple[int, int]], share: int, wanted: int, *, only_broken: bool) -> list[int]:
+    """Return columns for up to `wanted` shares: broken devices first, the fullest of them first."""
+    left = [list(pair) for pair in sorted(free) if share <= pair[0]]
+    columns: list[int] = []
+    for pair in left:
+        if only_broken and pair[0] >= WHOLE_DEVICE_MILLI:
+            break
+        while pair[0] >= share and len(columns) < wanted:
+            columns.append(pair[1])
+            pair[0] -= share
+    return columns
+
+
+def _least(ledgers: Sequence[Ledger]) -> Ledger:
+    return Ledger(
+        np.minimum.reduce([ledger.cpu for ledger in ledgers]),
+        np.minimum.reduce([ledger.memory for ledger in ledgers]),
+        np.minimum.reduce([ledger.devices for ledger in ledgers]),
+    )

@@ -1,0 +1,201 @@
+"""Says in a sentence with numbers why a task starts or waits; one text per shape, since thousands of tasks share it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, rooms_of, rooms_when_empty
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger
+from lepton_ai.kernel.scheduling.snapshot import Refusal
+from lepton_ai.kernel.scheduling.timeline import Opening
+from lepton_ai.types.quantity import format_bytes
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
+
+LARGER = ": it waits until a larger node joins"
+MORE = ": it waits until nodes join"
+NAMES_MAX = 8  # classes that a sentence lists before it says how many more there are
+
+
+def in_words(seconds: float) -> str:
+    """Return `seconds` as people say it: 45 s, 3 min, 2.5 h, 4 d."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.0f} d" if seconds < 3e9 else "more than 90 years"
+
+
+def needs(shape: Shape) -> str:
+    """Return all that one replica asks for: "4 CPUs, 8.0 GB and 2 h100"."""
+    parts = [_cpus(shape.cpu_milli), format_bytes(shape.memory_bytes)]
+    if shape.devices:
+        parts.append(_devices(shape))
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def impossible(shape: Shape, options: tuple[Option, ...], fleet: Fleet) -> tuple[Refusal, str] | None:
+    """Return why no wait can help as the cluster is, or None if the shape would fit on empty machines."""
+    if not fleet.is_schedulable.any():
+        return Refusal.NO_NODES, _no_nodes(fleet)
+    if options:
+        return None
+    if shape.devices and not _nodes_with_device(shape, fleet).any():
+        return Refusal.NO_SUCH_DEVICE, _no_such_device(shape, fleet)
+    return Refusal.TOO_LARGE, _too_large(shape, fleet)
+
+
+def busy(shape: Shape, option: Option, fleet: Fleet, free: Ledger, opening: Opening | None) -> str:
+    """Return what is short where it is closest to enough, and when more is expected."""
+    if shape.size > 1:
+        rooms = int(_rooms(shape, option, free).sum())
+        text = f"a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
+        return f"{text}; {_next(opening, 'the rest is')}"
+    node = opening.node if opening and option.nodes[opening.node] else _closest(shape, option, fleet, free)
+    return f"{_short_on(shape, option, fleet, free, node)}; {_next(opening, 'the next are')}"
+
+
+def counted_refusals(shape: Shape, option: Option, fleet: Fleet, free: Ledger) -> dict[str, int]:
+    """Count the nodes of the option that cannot take even one replica now, by the first thing that they lack."""
+    one = np.flatnonzero(option.nodes & (_rooms(shape, option, free) == 0)).tolist()
+    counts: dict[str, int] = {}
+    for node in one:
+        lack = lacking(shape, option, free, node) or "room"
+        counts[lack] = counts.get(lack, 0) + 1
+    return counts
+
+
+def lacking(shape: Shape, option: Option, free: Ledger, node: int) -> str:
+    """Return which of device, cpu and memory is too little on `node` for one replica; "" if nothing is."""
+    if shape.devices and _free_slots(shape, option, free, node) < shape.devices:
+        return "device"
+    if free.cpu[node] < shape.cpu_milli:
+        return "cpu"
+    return "memory" if free.memory[node] < shape.memory_bytes else ""
+
+
+def _short_on(shape: Shape, option: Option, fleet: Fleet, free: Ledger, node: int) -> str:
+    name, lack = fleet.names[node], lacking(shape, option, free, node)
+    if lack == "device":
+        columns = option.columns[node]
+        if shape.share_milli < WHOLE_DEVICE_MILLI:
+            most = max((int(free.devices[node, c]) for c in columns), default=0)
+            return f"needs {_devices(shape)}; the emptiest on node {name} has {max(most, 0) / 1000:g} free"
+        slots = _free_slots(shape, option, free, node)
+        return f"needs {_devices(shape)}; node {name} has {slots} of {len(columns)} free"
+    if lack == "memory":
+        have = format_bytes(max(int(free.memory[node]), 0))
+        total = format_bytes(int(fleet.memory_total[node]))
+        return f"needs {format_bytes(shape.memory_bytes)} of memory; node {name} has {have} of {total} free"
+    if lack == "cpu":
+        have = f"{max(int(free.cpu[node]), 0) / 1000:g} of {int(fleet.cpu_total[node]) / 1000:g}"
+        return f"needs {_cpus(shape.cpu_milli)}; node {name} has {have} free"
+    return f"needs {needs(shape)}; node {name} has room that is kept for a task before it"
+
+
+def _next(opening: Opening | None, what: str) -> str:
+    if opening is None:
+        return "nobody can say when more is free: what holds it runs until it is stopped"
+    if opening.holding is None:
+        return f"{what} free now, but kept for a task before it"
+    late = ", which is overdue," if opening.holding.is_overdue else ""
+    return f"{what} expected in {in_words(opening.seconds)} when '{opening.holding.task_name}'{late} ends"
+
+
+def _closest(shape: Shape, option: Option, fleet: Fleet, free: Ledger) -> int:
+    """Return the node of the option, able when empty, that has most of the wanted free."""
+    able = rooms_when_empty(shape, option, fleet) > 0
+    slots = np.maximum(free.devices, 0) * (option.eligible if option.eligible is not None else 0)
+    amount = slots.sum(axis=1) * 10_000_000 + np.maximum(free.cpu, 0) if shape.devices else np.maximum(free.cpu, 0)
+    return int(np.argmax(np.where(able, amount, -1)))
+
+
+def _free_slots(shape: Shape, option: Option, free: Ledger, node: int) -> int:
+    return sum(max(int(free.devices[node, c]), 0) // shape.share_milli for c in option.columns[node])
+
+
+def _rooms(shape: Shape, option: Option, free: Ledger) -> Ints:
+    return rooms_of(shape, free.cpu, free.memory, free.devices, option.eligible) * option.nodes
+
+
+def _no_nodes(fleet: Fleet) -> str:
+    if not fleet.nodes:
+        return "this cluster has no nodes yet: it waits until one joins"
+    return f"none of the {len(fleet.nodes)} nodes takes new work: it waits until one is uncordoned or joins"
+
+
+def _no_such_device(shape: Shape, fleet: Fleet) -> str:
+    text = f"asks for {_devices(shape)}{_bounds(shape)}; this cluster has none: it has {_classes(fleet)}"
+    idle = sum(any(is_kind(shape.kind, d.kind) for d in n.devices) for n in fleet.nodes if not n.is_schedulable)
+    return f"{text}; {idle} nodes that may have it take no new work" if idle else text
+
+
+def _too_large(shape: Shape, fleet: Fleet) -> str:
+    on = _nodes_with_device(shape, fleet) if shape.devices else fleet.is_schedulable
+    most_cpu, most_memory = int(fleet.cpu_total[on].max()), int(fleet.memory_total[on].max())
+    most_devices = int(_matching(shape, fleet)[on].sum(axis=1).max()) if shape.devices else 0
+    if shape.devices > most_devices:
+        return f"needs {_devices(shape)} on one node; the most on one is {most_devices}{LARGER}"
+    if shape.cpu_milli > most_cpu:
+        return f"needs {_cpus(shape.cpu_milli)} on one node; the largest has {most_cpu / 1000:g}{LARGER}"
+    if shape.memory_bytes > most_memory:
+        have = format_bytes(most_memory)
+        return f"needs {format_bytes(shape.memory_bytes)} of memory on one node; the largest has {have}{LARGER}"
+    return _too_large_together(shape, fleet, int(fleet.cpu_total[on].sum()))
+
+
+def _too_large_together(shape: Shape, fleet: Fleet, cpu_all: int) -> str:
+    if shape.size == 1:
+        return f"needs {needs(shape)} on one node; no node has all of it together{LARGER}"
+    text = f"a gang of {_gang(shape)}"
+    devices = int(_matching(shape, fleet).sum())
+    if shape.devices * shape.size > devices and shape.devices:
+        return f"{text} needs {shape.devices * shape.size}; the cluster has {devices} in all{MORE}"
+    if shape.cpu_milli * shape.size > cpu_all:
+        wanted = f"{shape.cpu_milli * shape.size / 1000:g}"
+        return f"{text} needs {wanted}; the cluster has {cpu_all / 1000:g} in all{MORE}"
+    return (
+        f"{text} with {format_bytes(shape.memory_bytes)} each does not fit on the nodes even when they are empty{MORE}"
+    )
+
+
+def _gang(shape: Shape) -> str:
+    return f"{shape.size} x {_devices(shape) if shape.devices else _cpus(shape.cpu_milli)}"
+
+
+def _cpus(cpu_milli: int) -> str:
+    return f"{cpu_milli / 1000:g} CPU{'' if cpu_milli == 1000 else 's'}"
+
+
+def _devices(shape: Shape) -> str:
+    kind = shape.kind or "accelerator" + ("s" if shape.devices > 1 else "")
+    return (
+        f"{shape.devices} {kind}"
+        if shape.share_milli == WHOLE_DEVICE_MILLI
+        else f"{shape.share_milli / 1000:g} of one {kind}"
+    )
+
+
+def _bounds(shape: Shape) -> str:
+    if shape.device_memory_max:
+        return f" with {format_bytes(shape.device_memory_min)} to {format_bytes(shape.device_memory_max)}"
+    return f" with at least {format_bytes(shape.device_memory_min)}" if shape.device_memory_min else ""
+
+
+def _classes(fleet: Fleet) -> str:
+    names = [*fleet.device_kinds, *fleet.cpu_classes]
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
+
+
+def _matching(shape: Shape, fleet: Fleet) -> Bools:
+    bounds = (shape.device_memory_min, shape.device_memory_max)
+    masks = [fleet.devices_of(kind, *bounds).eligible for kind in fleet.device_kinds if is_kind(shape.kind, kind)]
+    nothing = np.zeros(fleet.device_total.shape, dtype=np.bool_)
+    matching: Bools = np.logical_or.reduce([nothing, *masks])
+    return np.asarray(matching & (fleet.device_total >= shape.share_milli))
+
+
+def _nodes_with_device(shape: Shape, fleet: Fleet) -> Bools:
+    return np.asarray(_matching(shape, fleet).any(axis=1))

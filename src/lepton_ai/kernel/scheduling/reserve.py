@@ -1,0 +1,90 @@
+"""Room kept for the head of the queue, so that backfill cannot delay it (EASY, Lifka 1995)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lepton_ai.kernel.scheduling.allocate import Spot, cursor_for
+from lepton_ai.kernel.scheduling.demand import Option, Shape
+from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger
+from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
+
+PLENTY = 2**60  # nothing is reserved on a node: any amount is left
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """From `seconds` on, one waiting task will hold `spots`.
+
+    `spare` is what is left beside it at that moment, on the nodes concerned, to tasks that would still run then.
+    `holdings` are what it will hold, for the plans of those behind it.
+    """
+
+    task_id: str
+    task_name: str
+    seconds: float
+    opening: Opening
+    spots: tuple[Spot, ...]
+    spare: Ledger
+    holdings: tuple[Holding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The task that wants a reservation, on one option, and how long it would run there (80th percentile)."""
+
+    task_id: str
+    task_name: str
+    shape: Shape
+    option: Option
+    p80: float
+
+
+def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
+    """Choose the nodes and devices that `claim` will take at its opening."""
+    then = _free_then(opening, timeline, claim.option)
+    spots = cursor_for(claim.shape, claim.option, (then,), fleet, []).find()
+    if spots is None:
+        return None
+    holdings = holdings_at(spots, claim, opening.seconds + claim.p80, fleet)
+    spare = _plenty(then)
+    for node in {node for node, _ in spots}:
+        spare.cpu[node], spare.memory[node], spare.devices[node] = then.cpu[node], then.memory[node], then.devices[node]
+    for holding in holdings:
+        spare.take(holding)
+    return Reservation(claim.task_id, claim.task_name, opening.seconds, opening, tuple(spots), spare, tuple(holdings))
+
+
+def holdings_at(spots: Sequence[Spot], claim: Claim, ends_in: float, fleet: Fleet) -> list[Holding]:
+    """Return what `claim` holds on `spots` until `ends_in` seconds from now."""
+    shape = claim.shape
+    holdings = []
+    for row, columns in spots:
+        devices = tuple((column, shape.share_milli) for column in columns)
+        node = fleet.nodes[row]
+        resource_class = node.devices[columns[0]].kind if columns else node.cpu_class
+        held = (shape.cpu_milli, shape.memory_bytes, devices, resource_class, claim.task_name)
+        holdings.append(Holding(ends_in, row, *held))
+    return holdings
+
+
+def _free_then(opening: Opening, timeline: Timeline, option: Option) -> Ledger:
+    """Return what is free at the opening on the nodes that have room; nothing elsewhere."""
+    nodes = len(opening.rooms)
+    then = Ledger(
+        np.zeros(nodes, dtype=np.int64),
+        np.zeros(nodes, dtype=np.int64),
+        np.zeros((nodes, timeline.devices.shape[1]), dtype=np.int64),
+    )
+    for node in np.flatnonzero((opening.rooms > 0) & option.nodes).tolist():
+        row = timeline.row_at(node, opening.seconds)
+        then.cpu[node], then.memory[node] = timeline.cpu[row], timeline.memory[row]
+        then.devices[node] = timeline.devices[row]
+    return then
+
+
+def _plenty(like: Ledger) -> Ledger:
+    return Ledger(np.full_like(like.cpu, PLENTY), np.full_like(like.memory, PLENTY), np.full_like(like.devices, PLENTY))

@@ -1,0 +1,175 @@
+"""One scheduling pass: a snapshot in, a plan out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lepton_ai.kernel.scheduling.allocate import Cursor, Spot, allocations_of, cursor_for
+from lepton_ai.kernel.scheduling.backlog import Backlog
+from lepton_ai.kernel.scheduling.fleet import Fleet, holdings_of
+from lepton_ai.kernel.scheduling.groups import Choice, Group, grouped
+from lepton_ai.kernel.scheduling.order import ranked
+from lepton_ai.kernel.scheduling.reasons import in_words
+from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, holdings_at, reserve
+from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Refusal, Snapshot
+from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
+from lepton_ai.kernel.scheduling.waits import Blocked, Outlook, waits_of
+
+
+def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B008 - a frozen value
+    """Decide what starts now and where, and why the rest waits. Same snapshot, same plan, in whatever order it lists.
+
+    The queue is walked once from its head (see `order`). A task takes the option on which it is expected to end first,
+    be it by waiting for a faster class. The first tasks that find no room get a reservation; after that a task starts
+    only if it will have ended (80th percentile) by then, or leaves what is reserved untouched.
+    """
+    return _Pass(snapshot, policy).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    choice: Choice
+    spots: list[Spot]
+    mask: tuple[int, ...]  # the reservations that it would outlast and therefore leaves room for
+
+
+class _Pass:
+    """What changes while the queue is walked."""
+
+    def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
+        self.snapshot, self.policy = snapshot, policy
+        self.fleet = Fleet(snapshot.nodes)
+        self.free = self.fleet.ledger()
+        self.holdings = holdings_of(snapshot, self.fleet)
+        for holding in self.holdings:
+            self.free.take(holding)
+        self.waiting = sorted(snapshot.waiting, key=lambda task: task.id)
+        self.grouped = grouped(self.waiting, self.fleet)
+        self.queue = ranked(self.waiting, self.grouped.costs, snapshot.now, policy)
+        self.backlog = Backlog(self.fleet, self.free, self.holdings, self._timeline)
+        self.reservations: list[Reservation] = []
+        self.placements: list[Placement] = []
+        self.blocked: list[Blocked] = []
+        self._cursors: dict[tuple[int, int, tuple[int, ...]], Cursor] = {}
+        self._broken: list[int] = []
+        self._hopeless: set[int] = set()
+
+    def run(self) -> Plan:
+        for rank, row in enumerate(self.queue.order, start=1):
+            group = self.grouped.group_of[row]
+            if group.never is not None:
+                self.blocked.append(Blocked(row, rank, group.never[0], None, math.inf))
+            else:
+                self._consider(row, rank, group)
+        outlook = Outlook(self.snapshot, self.fleet, self.free, self.grouped, self.queue)
+        return Plan(tuple(self.placements), waits_of(self.blocked, outlook, self.reservations, self._timeline))
+
+    def _consider(self, row: int, rank: int, group: Group) -> None:
+        start, faster, is_reserved = self._best_start(row, group)
+        waits_by_choice = start is not None and faster is not None and faster < start.choice[0]
+        if start is not None and not waits_by_choice:
+            self._place(row, rank, group, start)
+            return
+        reservation, choices = None, self.grouped.choices[row]
+        if len(self.reservations) < self.policy.reservations and id(group) not in self._hopeless:
+            reservation, choices = self._reserve(row, group, start)
+            if start is not None and reservation is None:
+                self._place(row, rank, group, start)
+                return
+        refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
+        option, delay = self.backlog.join(group, choices)
+        self.blocked.append(Blocked(row, rank, refusal, option, delay, start.choice if start else None, reservation))
+
+    def _best_start(self, row: int, group: Group) -> tuple[_Start | None, float | None, bool]:
+        """Return the first option with room now, the seconds to the end by waiting for a better one, and whether there
+        would be room but for a reservation."""
+        faster: float | None = None
+        is_reserved = False
+        choices = self.grouped.choices[row]
+        for choice in choices:
+            mask = tuple(k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds)
+            spots = self._cursor(group, choice[2], mask).find()
+            if spots is not None:
+                return _Start(choice, spots, mask), faster, False
+            if mask and not is_reserved:
+                is_reserved = self._cursor(group, choice[2], ()).find() is not None
+            if len(choices) > 1:
+                end = self.backlog.delay(group, choice[2]) + choice[0]
+                faster = end if faster is None else min(faster, end)
+        return None, None, is_reserved
+
+    def _cursor(self, group: Group, option: int, mask: tuple[int, ...]) -> Cursor:
+        key = (id(group), option, mask)
+        cursor = self._cursors.get(key)
+        if cursor is None:
+            ledgers = (self.free, *(self.reservations[k].spare for k in mask))
+            chosen = group.options[option]
+            cursor = self._cursors[key] = cursor_for(group.shape, chosen, ledgers, self.fleet, self._broken)
+        return cursor
+
+    def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
+        task, shape = self.waiting[row], group.shape
+        claim = Claim(task.id, task.name, shape, group.options[start.choice[2]], start.choice[1])
+        if 0 < shape.share_milli < 1000:
+            self._note_broken(start.spots)
+        for holding in holdings_at(start.spots, claim, start.choice[1], self.fleet):
+            self.free.take(holding)
+            for k in start.mask:
+                self.reservations[k].spare.take(holding)
+            self.holdings.append(holding)
+        terms = self.queue.terms(row, start.choice, claim.option.share)
+        terms["rank"] = float(rank)
+        allocations = allocations_of(start.spots, shape, self.fleet)
+        sentence = self._why_here(row, group, start, allocations[0].node)
+        self.placements.append(Placement(task.id, allocations, start.choice[0], sentence, terms))
+
+    def _note_broken(self, spots: list[Spot]) -> None:
+        """Tell all cursors for shares which whole devices are broken now, so that they fill those first."""
+        for node, columns in spots:
+            if self.free.device_cells[node, columns[0]] >= 1000:
+                self._broken.append(node)
+
+    def _why_here(self, row: int, group: Group, start: _Start, node: str) -> str:
+        where = f"{len({n for n, _ in start.spots})} nodes" if group.shape.size > 1 else f"node {node}"
+        option, options = group.options[start.choice[2]], self.grouped.choices[row]
+        took = f"about {in_words(start.choice[0])} on {option.name}"
+        if len(options) == 1:
+            return f"starts on {where}: {took}, the only class that fits"
+        if start.choice is options[0]:
+            return f"starts on {where}: {took}, the best of {len(options)} classes that fit"
+        best = "every node without accelerators" if option.takes_device_room else group.options[options[0][2]].name
+        return f"starts on {where}: {took}; {best} is busy, and waiting for it would take longer"
+
+    def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation | None, Sequence[Choice]]:
+        """Reserve the option on which the task ends first, unless nothing ends or starting now is as good.
+
+        Returns the reservation and the choices that are left to the task.
+        """
+        timeline, choices = self._timeline(), self.grouped.choices[row]
+        best: tuple[float, Choice, Opening] | None = None
+        for choice in choices:
+            opening = timeline.opening(group.shape, group.options[choice[2]])
+            if opening is not None and (best is None or opening.seconds + choice[0] < best[0]):
+                best = (opening.seconds + choice[0], choice, opening)
+        if best is None:
+            self._hopeless.add(id(group))
+        if best is None or (start is not None and best[0] >= start.choice[0]):
+            return None, choices
+        task = self.waiting[row]
+        claim = Claim(task.id, task.name, group.shape, group.options[best[1][2]], best[1][1])
+        reservation = reserve(claim, best[2], timeline, self.fleet)
+        if reservation is None:
+            return None, choices
+        self.reservations.append(reservation)
+        return reservation, [best[1]]
+
+    def _timeline(self) -> Timeline:
+        """Return what will be free when, given what runs, what this pass starts and what it reserves."""
+        free, holdings = self.free.copy(), list(self.holdings)
+        for reservation in self.reservations:
+            for holding in reservation.holdings:
+                free.take(holding)
+                holdings.append(holding)
+        return Timeline(free, holdings)

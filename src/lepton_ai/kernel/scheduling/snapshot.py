@@ -1,0 +1,133 @@
+"""What the scheduler is given and what it answers: values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from lepton_ai.types.resources import AcceleratorRequest, Allocation
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """One allocatable accelerator of a node."""
+
+    id: str
+    kind: str
+    memory_bytes: int
+    share_milli: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node's allocatable capacity. What running tasks hold is subtracted by the scheduler, not here."""
+
+    name: str
+    cpu_class: str
+    cpu_milli: int
+    memory_bytes: int
+    devices: tuple[DeviceView, ...] = ()
+    is_schedulable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What each replica of a gang of `size` needs."""
+
+    cpu_milli: int
+    memory_bytes: int
+    accelerator: AcceleratorRequest | None = None
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """How long a task will run on one resource class, in seconds, and where that comes from."""
+
+    median: float
+    p80: float
+    source: str  # "stated", "measured", "inferred" or "guessed"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTask:
+    """A task that holds nothing yet. `expectations` maps a resource class; "" is used for classes not named."""
+
+    id: str
+    name: str
+    demand: Demand
+    weight: float
+    submitted_at: datetime
+    expectations: Mapping[str, Expectation]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task that holds its allocations until about `expected_end` (80th percentile; None runs until stopped)."""
+
+    id: str
+    name: str
+    allocations: tuple[Allocation, ...]
+    expected_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole world at one moment. Same snapshot, same plan."""
+
+    now: datetime
+    nodes: tuple[NodeView, ...]
+    waiting: tuple[WaitingTask, ...]
+    running: tuple[RunningTask, ...]
+
+
+class Refusal(StrEnum):
+    """Why a task does not start now."""
+
+    TOO_LARGE = "too_large"  # would not fit on the empty machines that there are
+    NO_SUCH_DEVICE = "no_such_device"
+    NO_NODES = "no_nodes"
+    BUSY = "busy"  # fits in principle; others hold what it needs
+    RESERVED = "reserved"  # would fit now but would delay the head of the queue
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Start this task here, now. `terms` are the few numbers that reproduce the decision."""
+
+    task_id: str
+    allocations: tuple[Allocation, ...]
+    expected_seconds: float
+    sentence: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do not start this task now, and why. `expected_start` is None where nobody can say."""
+
+    task_id: str
+    refusal: Refusal
+    sentence: str
+    rank: int  # place in the queue, from 1
+    expected_start: datetime | None = None
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now. Every waiting task of the snapshot is in exactly one of the two."""
+
+    placements: tuple[Placement, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers that the order depends on; an operator may change them, the code has no others."""
+
+    ageing_tau: timedelta = timedelta(minutes=10)  # waiting this long doubles a task's index
+    starvation_bound: timedelta = timedelta(hours=24)  # waiting longer puts it before everything younger
+    reservations: int = 1  # how many waiting tasks at the head hold a reservation against backfill

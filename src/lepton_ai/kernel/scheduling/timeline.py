@@ -1,0 +1,127 @@
+"""What will be free when: running tasks let go at their expected ends."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lepton_ai.kernel.scheduling.demand import Option, Shape, rooms_of
+from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ints, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first moment at which a shape has room: `rooms` are replicas per node then, `holding` is what ends then."""
+
+    seconds: float
+    rooms: Ints
+    node: int
+    holding: Holding | None
+
+
+class Timeline:
+    """Free amounts of every node after each release, sorted by node and time; each node's first row is now."""
+
+    def __init__(self, free: Ledger, holdings: Sequence[Holding]) -> None:
+        ending = [holding for holding in holdings if holding.ends_in < math.inf]
+        nodes = len(free.cpu)
+        node = np.concatenate([np.arange(nodes), np.array([h.node for h in ending], dtype=np.int64)])
+        time = np.concatenate([np.zeros(nodes), np.array([h.ends_in for h in ending], dtype=np.float64)])
+        devices = np.zeros((len(ending), free.devices.shape[1]), dtype=np.int64)
+        for row, holding in enumerate(ending):
+            for column, share in holding.devices:
+                devices[row, column] = share
+        order = np.lexsort((time, node))
+        self.node, self.time, self._source = node[order], time[order], order - nodes
+        self._first = np.flatnonzero(order < nodes)
+        cpu = np.concatenate([free.cpu, np.array([h.cpu_milli for h in ending], dtype=np.int64)])
+        memory = np.concatenate([free.memory, np.array([h.memory_bytes for h in ending], dtype=np.int64)])
+        self.cpu, self.memory = self._added_up(cpu[order]), self._added_up(memory[order])
+        self.devices = self._added_up(np.concatenate([free.devices, devices])[order])
+        self._ending = ending
+        self._by_time = np.argsort(self.time, kind="stable")
+
+    def _added_up(self, steps: Ints) -> Ints:
+        """Sum up each node's own steps."""
+        total = np.cumsum(steps, axis=0)
+        before = total[self._first] - steps[self._first]
+        lengths = np.diff(np.append(self._first, len(steps)))
+        return total - np.repeat(before, lengths, axis=0)
+
+    def opening(self, shape: Shape, option: Option) -> Opening | None:
+        """Return when the whole gang first has room, or None if what ends is not enough."""
+        eligible = None if option.eligible is None else option.eligible[self.node]
+        rooms = rooms_of(shape, self.cpu, self.memory, self.devices, eligible) * option.nodes[self.node]
+        gains = np.diff(rooms, prepend=0)
+        gains[self._first] = rooms[self._first]
+        reached = np.cumsum(gains[self._by_time]) >= shape.size
+        first = int(np.argmax(reached))
+        if not reached[first]:
+            return None
+        row = int(self._by_time[first])
+        seconds = float(self.time[row])
+        then = np.zeros(len(self._first), dtype=np.int64)
+        past = self.time <= seconds
+        np.maximum.at(then, self.node[past], rooms[past])
+        source = int(self._source[row])
+        return Opening(seconds, then, int(self.node[row]), self._ending[source] if source >= 0 else None)
+
+    def row_at(self, node: int, seconds: float) -> int:
+        """Return the row that tells what is free on `node` at that moment."""
+        start = int(self._first[node])
+        end = int(self._first[node + 1]) if node + 1 < len(self._first) else len(self.time)
+        return start + int(np.searchsorted(self.time[start:end], seconds, side="right")) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """When how much of one class becomes free, as shares of that class: a quick estimate of when a queue drains."""
+
+    times: tuple[float, ...]
+    shares: tuple[float, ...]  # added up, from what is free now
+
+    def delay(self, ahead: float, seconds_each: float) -> float:
+        """Return in how many seconds `ahead` shares are free, once all that ends now is used again and again.
+
+        `seconds_each` is how long those ahead in the queue run: what they take is released after that time.
+        """
+        if not self.shares or self.shares[-1] <= 0:
+            return math.inf
+        rounds, rest = divmod(ahead, self.shares[-1])
+        if rest <= 0 < rounds:
+            rounds, rest = rounds - 1, self.shares[-1]
+        at = min(bisect_left(self.shares, rest * (1 - 1e-9)), len(self.times) - 1)
+        return self.times[at] + rounds * seconds_each
+
+
+def releases_of(fleet: Fleet, free: Ledger, holdings: Sequence[Holding], resource_class: str) -> Releases:
+    """Add up what is free and the expected ends of what is held on `resource_class`."""
+    size = fleet.class_size(resource_class)
+    free_share = _free_share(fleet, free, resource_class, size)
+    ending = sorted((h for h in holdings if h.resource_class == resource_class and h.ends_in < math.inf), key=_end)
+    shares = [share_of_class(h.cpu_milli, h.memory_bytes, sum(s for _, s in h.devices), size) for h in ending]
+    return Releases((0.0, *(h.ends_in for h in ending)), tuple(np.cumsum([free_share, *shares]).tolist()))
+
+
+def share_of_class(cpu_milli: int, memory_bytes: int, devices_milli: int, size: tuple[int, int, int]) -> float:
+    """Return the largest fraction that these amounts are of a class of that size."""
+    if size[2]:
+        return devices_milli / size[2]
+    return max(cpu_milli / size[0] if size[0] else 0.0, memory_bytes / size[1] if size[1] else 0.0)
+
+
+def _free_share(fleet: Fleet, free: Ledger, resource_class: str, size: tuple[int, int, int]) -> float:
+    if size[2]:
+        return max(0.0, float(free.devices[fleet.devices_of(resource_class, 0, 0).eligible].sum())) / size[2]
+    if not size[0] or not size[1]:
+        return 0.0
+    nodes = fleet.cpu_class == fleet.cpu_classes.index(resource_class)
+    return max(0.0, min(float(free.cpu[nodes].sum()) / size[0], float(free.memory[nodes].sum()) / size[1]))
+
+
+def _end(holding: Holding) -> float:
+    return holding.ends_in

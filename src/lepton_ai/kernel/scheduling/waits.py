@@ -1,0 +1,144 @@
+"""Turns what the pass could not start into waits that a user can read, with an expected start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger
+from lepton_ai.kernel.scheduling.groups import Choice, Group, Grouped
+from lepton_ai.kernel.scheduling.order import Queue
+from lepton_ai.kernel.scheduling.reasons import busy, in_words
+from lepton_ai.kernel.scheduling.reserve import Reservation
+from lepton_ai.kernel.scheduling.snapshot import Refusal, Snapshot, Wait
+from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
+
+EXACT_SHAPES_MAX = 64  # 64 shapes x 0.5 ms = 32 ms; shapes further back get the fluid estimate of `backlog`
+START_MAX_SECONDS = 10 * 366 * 86_400.0  # whoever has longer to wait is not promised a date
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A task that does not start, as the pass left it. `could` is the slower option that it declined."""
+
+    row: int
+    rank: int
+    refusal: Refusal
+    option: int | None
+    delay: float
+    could: Choice | None = None
+    reservation: Reservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the sentences are read off."""
+
+    snapshot: Snapshot
+    fleet: Fleet
+    free: Ledger
+    grouped: Grouped
+    queue: Queue
+
+
+@dataclass(slots=True)
+class _Text:
+    """What all blocked tasks of a shape have in common."""
+
+    opening: Opening | None
+    busy: str
+    is_exact: bool
+
+
+def waits_of(
+    blocked: Sequence[Blocked],
+    outlook: Outlook,
+    reservations: Sequence[Reservation],
+    timeline: Callable[[], Timeline],
+) -> tuple[Wait, ...]:
+    """Return a wait for each of `blocked`; the timeline is asked for only if one of them needs it."""
+    texts: dict[tuple[int, int], _Text] = {}
+    later: Timeline | None = None
+    kept = _reserved_text(reservations)
+    waiting = sorted(outlook.snapshot.waiting, key=lambda task: task.id)
+    waits = []
+    for item in blocked:
+        group = outlook.grouped.group_of[item.row]
+        terms = _terms(item, group, outlook)
+        task_id = waiting[item.row].id
+        if item.option is None:
+            sentence = group.never[1] if group.never else ""
+            waits.append(Wait(task_id, item.refusal, sentence, item.rank, None, terms))
+            continue
+        text = texts.get((id(group), item.option))
+        if text is None:
+            later = later or timeline()
+            text = _text_of(group, item.option, outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
+            texts[id(group), item.option] = text
+        start = _start(item, text, outlook.snapshot.now)
+        sentence = _sentence(item, group, text, kept) if item.reservation is None else _next_up(item, group, outlook)
+        waits.append(Wait(task_id, item.refusal, sentence, item.rank, start, terms))
+    return tuple(waits)
+
+
+def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | None) -> _Text:
+    chosen = group.options[option]
+    opening = timeline.opening(group.shape, chosen) if timeline is not None else None
+    return _Text(opening, busy(group.shape, chosen, outlook.fleet, outlook.free, opening), timeline is not None)
+
+
+def _sentence(item: Blocked, group: Group, text: _Text, kept: str) -> str:
+    if item.could is not None and item.option is not None:
+        now, then = group.options[item.could[2]].name, group.options[item.option].name
+        ends = f"could start now on {now} and take about {in_words(item.could[0])}"
+        return f"{ends}, but is expected to end sooner on {then}, which has room in about {in_words(item.delay)}"
+    return kept if item.refusal is Refusal.RESERVED else text.busy
+
+
+def _next_up(item: Blocked, group: Group, outlook: Outlook) -> str:
+    if item.reservation is None or item.option is None:
+        return ""
+    reservation = item.reservation
+    nodes = sorted({outlook.fleet.names[node] for node, _ in reservation.spots})
+    where = f"node {nodes[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
+    kept = f"it is next: room on {where} is reserved for it in {in_words(reservation.seconds)}"
+    if item.could is not None:
+        now, then = group.options[item.could[2]].name, group.options[item.option].name
+        ends = f"could start now on {now} and take about {in_words(item.could[0])}"
+        return f"{ends}, but is expected to end sooner on {then}; {kept}"
+    short = busy(group.shape, group.options[item.option], outlook.fleet, outlook.free, reservation.opening)
+    return f"{short}; {kept}"
+
+
+def _reserved_text(reservations: Sequence[Reservation]) -> str:
+    if not reservations:
+        return ""
+    first = reservations[0]
+    head = f"'{first.task_name}', which is before it and due in {in_words(first.seconds)}"
+    return f"has room now, but is expected to run for longer than that and would delay {head}"
+
+
+def _start(item: Blocked, text: _Text, now: datetime) -> datetime | None:
+    if item.reservation is not None:
+        seconds = item.reservation.seconds
+    elif text.is_exact and text.opening is None:
+        return None
+    else:
+        first = text.opening.seconds if text.opening is not None else 0.0
+        seconds = max(first, item.delay) if item.delay < math.inf or not text.is_exact else first
+    return now + timedelta(seconds=seconds) if seconds < START_MAX_SECONDS else None
+
+
+def _terms(item: Blocked, group: Group, outlook: Outlook) -> dict[str, float]:
+    choices = outlook.grouped.choices[item.row]
+    if item.option is None:
+        return outlook.queue.terms(item.row, None, 0.0)
+    choice = next(choice for choice in choices if choice[2] == item.option)
+    terms = outlook.queue.terms(item.row, choice, group.options[item.option].share)
+    if item.reservation is not None:
+        terms["reserved_in_seconds"] = item.reservation.seconds
+    if item.could is not None:
+        terms["declined_seconds"] = item.could[0]
+    return terms

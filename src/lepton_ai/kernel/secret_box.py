@@ -1,0 +1,53 @@
+"""Seal and open secrets: AES-256-GCM under the state folder's key; the object's id is authenticated with it."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from lepton_ai.errors import StorageFailed
+
+KEY_BYTES = 32
+NONCE_BYTES = 12  # NIST SP 800-38D section 8.2: 96 random bits, safe for 2^32 seals under one key
+
+
+class SecretBox:
+    """Holds the key. The file is made on first use, readable by its owner alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._cipher = AESGCM(_load_or_make(path))
+
+    def seal(self, plain: str, bound_to: str) -> str:
+        """Return ciphertext as base64, which opens only together with the same `bound_to`."""
+        nonce = os.urandom(NONCE_BYTES)
+        return base64.b64encode(nonce + self._cipher.encrypt(nonce, plain.encode(), bound_to.encode())).decode()
+
+    def open(self, sealed: str, bound_to: str) -> str:
+        """Return the plain text; raises StorageFailed if it was changed, moved or sealed under another key."""
+        raw = base64.b64decode(sealed)
+        try:
+            return self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to.encode()).decode()
+        except InvalidTag as error:
+            raise StorageFailed(
+                f"The secret {bound_to!r} cannot be opened with this state folder's key.",
+                hint="Put the right secret.key back, or set the secret anew.",
+            ) from error
+
+
+def _load_or_make(path: Path) -> bytes:
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = os.urandom(KEY_BYTES)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+    if len(key) != KEY_BYTES:
+        raise StorageFailed(f"{path} is damaged: {len(key)} bytes, not {KEY_BYTES}.", hint="Restore it from a backup.")
+    return key

@@ -1,0 +1,67 @@
+"""A change as a value: what to write, with the events that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from lepton_ai.types.base import AnyObject
+
+
+class Verb(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Note(NamedTuple):
+    """An event to be: a code for machines, a sentence for people."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Write `object`. Update and delete hold only while the stored version equals the one in its metadata."""
+
+    verb: Verb
+    object: AnyObject
+    notes: tuple[Note, ...] = ()
+    idempotency_key: str = ""
+
+
+def create(thing: AnyObject, *notes: Note, idempotency_key: str = "") -> Change:
+    """Return the change that stores a new object; its id and name must be set."""
+    return Change(Verb.CREATE, thing, notes, idempotency_key)
+
+
+def update(thing: AnyObject, *notes: Note) -> Change:
+    """Return the change that replaces the stored object of the same id and version."""
+    return Change(Verb.UPDATE, thing, notes)
+
+
+def delete(thing: AnyObject, *notes: Note) -> Change:
+    """Return the change that removes the object; watchers still see its last form, marked as deleted."""
+    return Change(Verb.DELETE, thing, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction did: the objects as stored now, and the changes that lost a race and were left out."""
+
+    revision: int
+    objects: tuple[AnyObject, ...]
+    conflicts: Sequence[Change] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One object as the change feed shows it."""
+
+    object: AnyObject
+    revision: int
+    is_live: bool
+    is_deleted: bool

@@ -1,0 +1,130 @@
+"""Open the database: SQLite in WAL mode by default, PostgreSQL by URL; bring its tables up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from lepton_ai.errors import StorageFailed
+
+BUSY_TIMEOUT_SECONDS = 10.0
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"  # the newest migration; a test holds it to the folder
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return an engine whose tables are current; raises StorageFailed with the file and the way out."""
+    try:
+        engine = _make_engine(url)
+        _check_integrity(engine)
+        _migrate(engine)
+    except sa.exc.DatabaseError as error:
+        raise translate(error, url) from error
+    except sa.exc.ArgumentError as error:
+        raise StorageFailed(
+            f"The database setting is not a URL that SQLAlchemy knows: {_without_password(url)!r}.",
+            hint="Write sqlite:////path/lepton.db or postgresql+psycopg://user@host/name, or leave it empty.",
+        ) from error
+    except ModuleNotFoundError as error:
+        raise StorageFailed(
+            f"The database driver {error.name!r} is not installed.", hint="Run: pip install 'lepton-ai[postgres]'"
+        ) from error
+    return engine
+
+
+def translate(error: sa.exc.DatabaseError, url: str) -> StorageFailed:
+    """Turn what the driver said into a fact and a next step."""
+    text = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+    where = _without_password(url)
+    if "malformed" in text or "not a database" in text or "corrupt" in text:
+        return StorageFailed(
+            f"The database {where} is damaged: {text}.",
+            hint="Put a backup in its place, or move it away to start empty: "
+            "running replicas are then no longer known to the platform.",
+        )
+    if "readonly" in text or "unable to open" in text:
+        return StorageFailed(
+            f"The database {where} cannot be written: {text}.", hint="Check its folder's owner and mode."
+        )
+    if "full" in text:
+        return StorageFailed(
+            f"No space is left for the database {where}.", hint="Free some disk space; nothing was lost."
+        )
+    return StorageFailed(f"The database {where} does not answer: {text}.", hint="See: lepton doctor")
+
+
+def _make_engine(url: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=40)
+    in_memory = url in {"sqlite://", "sqlite:///:memory:"}
+    engine = (
+        sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if in_memory
+        else sa.create_engine(
+            url,
+            pool_size=8,
+            max_overflow=40,
+            connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+        )
+    )
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction handling starts transactions late and ends them on DDL; we say BEGIN ourselves.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-4000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that reads and then writes can fail with SQLITE_BUSY at once, whatever the time-out says.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _check_integrity(engine: sa.Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise sa.exc.DatabaseError(
+            "PRAGMA quick_check", None, sqlite3.DatabaseError(f"database disk image is malformed: {found}")
+        )
+
+
+def _migrate(engine: sa.Engine) -> None:
+    with engine.execution_options(writes=True).begin() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            if current == HEAD:
+                return  # Importing Alembic costs 0.1 s of every start; most starts have nothing to migrate.
+            _refuse_newer(str(current))
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _refuse_newer(current: str) -> None:
+    known = {path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")}
+    if current not in known:
+        raise StorageFailed(
+            f"The state folder was written by a newer Lepton AI: its schema is {current}, this one knows {HEAD}.",
+            hint="Upgrade: pip install --upgrade lepton-ai",
+        )
+
+
+def _without_password(url: str) -> str:
+    try:
+        return sa.engine.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return url.rsplit("@", maxsplit=1)[-1]

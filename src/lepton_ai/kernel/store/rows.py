@@ -1,0 +1,101 @@
+"""Objects, events and audit records as table rows and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+
+import sqlalchemy as sa
+
+from lepton_ai.errors import LeptonError
+from lepton_ai.kernel.store.change import Change, Seen
+from lepton_ai.types.base import AnyObject, to_rfc3339
+from lepton_ai.types.event import AuditRecord
+
+SENTENCE_MAX = 2000
+
+
+def object_row(thing: AnyObject, revision: int, *, is_deleted: bool) -> dict[str, object]:
+    """Return the row of `thing` as of `revision`."""
+    meta = thing.metadata
+    return {
+        "id": meta.id,
+        "kind": thing.KIND,
+        "project": meta.project,
+        "name": meta.name,
+        "owner_id": meta.owner_id,
+        "version": meta.version,
+        "revision": revision,
+        "is_live": not is_deleted and not thing.is_final(),
+        "is_deleted": is_deleted,
+        "body": thing.model_dump_json(),
+    }
+
+
+def seen(kinds: Mapping[str, type[AnyObject]], row: sa.RowMapping) -> Seen:
+    """Return the object that a row holds."""
+    thing = kinds[row["kind"]].model_validate_json(row["body"])
+    return Seen(thing, row["revision"], row["is_live"], row["is_deleted"])
+
+
+def event_rows(change: Change, thing: AnyObject, now: datetime, actor: str) -> list[dict[str, object]]:
+    """Return one row for each note of the change."""
+    return [
+        {
+            "at": to_rfc3339(now),
+            "project": thing.project,
+            "kind": thing.KIND,
+            "object_id": thing.id,
+            "object_name": thing.name,
+            "code": note.code,
+            "sentence": note.sentence[:SENTENCE_MAX],
+            "actor": actor,
+        }
+        for note in change.notes
+    ]
+
+
+def audit_row(record: AuditRecord) -> dict[str, object]:
+    """Return the row of an audit record; the database numbers it."""
+    row: dict[str, object] = record.model_dump(exclude={"seq"})
+    return row | {
+        "at": to_rfc3339(record.at),
+        "outcome": record.outcome.value,
+        "detail": record.detail[:SENTENCE_MAX],
+        "object_name": record.object_name[:64],
+        "project": record.project[:64],
+        "request_id": record.request_id[:64],
+    }
+
+
+class Translated(AbstractContextManager[sa.Connection]):
+    """A connection or transaction whose driver errors leave as LeptonError."""
+
+    def __init__(
+        self,
+        inner: AbstractContextManager[sa.Connection],
+        engine: sa.Engine,
+        translate: Callable[[sa.exc.DatabaseError, str], LeptonError],
+    ) -> None:
+        self._inner = inner
+        self._url = engine.url.render_as_string(hide_password=True)
+        self._translate = translate
+
+    def __enter__(self) -> sa.Connection:
+        try:
+            return self._inner.__enter__()
+        except sa.exc.DatabaseError as error:
+            raise self._translate(error, self._url) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            self._inner.__exit__(kind, error, trace)
+        except sa.exc.DatabaseError as failure:
+            raise self._translate(failure, self._url) from failure
+        if isinstance(error, sa.exc.DatabaseError):
+            raise self._translate(error, self._url) from error
+        return None

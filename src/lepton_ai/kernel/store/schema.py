@@ -1,0 +1,75 @@
+"""The tables. Alembic migrations in `migrations/` make them; a test holds the two equal."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+objects = sa.Table(
+    "objects",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("project", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("owner_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("is_live", sa.Boolean, nullable=False),  # neither final nor deleted
+    sa.Column("is_deleted", sa.Boolean, nullable=False),
+    sa.Column("idempotency_key", sa.String(128), nullable=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.UniqueConstraint("kind", "project", "idempotency_key", name="objects_idempotency"),
+)
+sa.Index("objects_revision", objects.c.revision)
+sa.Index("objects_name", objects.c.kind, objects.c.project, objects.c.name)
+sa.Index("objects_owner", objects.c.owner_id)
+sa.Index("objects_live", objects.c.kind, objects.c.is_live)
+sa.Index(
+    "objects_live_name",
+    objects.c.kind,
+    objects.c.project,
+    objects.c.name,
+    unique=True,
+    sqlite_where=objects.c.is_live,
+    postgresql_where=objects.c.is_live,
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("project", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("object_id", sa.String(64), nullable=False),
+    sa.Column("object_name", sa.String(64), nullable=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("actor", sa.String(64), nullable=False),
+)
+sa.Index("events_project", events.c.project, events.c.seq)
+sa.Index("events_object", events.c.object_id, events.c.seq)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("actor", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("operation", sa.String(64), nullable=False),
+    sa.Column("project", sa.String(64), nullable=False),
+    sa.Column("object_kind", sa.String(32), nullable=False),
+    sa.Column("object_name", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+)
+
+# One row: the number of the last commit. Reading and raising it inside the transaction puts commits into one order, so
+# that whoever has seen revision n has seen everything up to n. A database sequence would leave holes that fill later.
+revision = sa.Table("revision", metadata, sa.Column("last", sa.BigInteger, nullable=False))

@@ -1,0 +1,272 @@
+"""Get, list, commit and watch objects. One transaction holds the objects, their events and the audit record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from lepton_ai.errors import Conflict, NotFound
+from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.store import rows
+from lepton_ai.kernel.store.change import Change, Committed, Seen, Verb
+from lepton_ai.kernel.store.engine import translate
+from lepton_ai.kernel.store.schema import audit as audit_table
+from lepton_ai.kernel.store.schema import events as events_table
+from lepton_ai.kernel.store.schema import objects, revision
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.event import AuditRecord, Event
+
+T = TypeVar("T", bound=AnyObject)
+
+LIST_MAX = 1000  # 1,000 objects x 3 kB = 3 MB in one answer
+CHANGES_MAX = 5000  # per read of the feed: 5,000 x 3 kB = 15 MB
+EVENTS_KEPT = 1_000_000  # 1 M x 300 B = 300 MB on disk
+
+
+class Store:
+    """The only door to the database. Safe to use from any thread."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, kinds: Iterable[type[AnyObject]]) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._clock = clock
+        self._kinds: Mapping[str, type[AnyObject]] = {kind.KIND: kind for kind in kinds}
+        # SQLite has one writer anyway; taking turns here spares its busy-wait.
+        self._turn = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each commit, in the thread that committed. It must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def commit(
+        self, changes: Sequence[Change], *, actor: str, audit: Sequence[AuditRecord] = (), strict: bool = True
+    ) -> Committed:
+        """Write all changes in one transaction.
+
+        Strict: raises Conflict and writes nothing if any change lost a race or its name is taken. Otherwise changes
+        that lost are returned in `conflicts` and the rest is written. A create with a known idempotency key is not
+        repeated: the stored object is returned.
+        """
+        now = self._clock.now()
+        stored: list[AnyObject] = []
+        conflicts: list[Change] = []
+        with self._turn, self._transaction() as connection:
+            number = _next_revision(connection)
+            events: list[Mapping[str, object]] = []
+            for change in changes:
+                written = self._write(connection, change, number, now, actor)
+                if written is None:
+                    if strict:
+                        raise _conflict(change)
+                    conflicts.append(change)
+                    continue
+                stored.append(written)
+                events.extend(rows.event_rows(change, written, now, actor))
+            if events:
+                connection.execute(sa.insert(events_table), events)
+            if audit:
+                connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
+        for listener in self._listeners:
+            listener()
+        return Committed(number, tuple(stored), conflicts)
+
+    def record(self, audit: Sequence[AuditRecord]) -> None:
+        """Write audit records that go with no change, such as refusals."""
+        with self._turn, self._transaction() as connection:
+            connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
+
+    def get(self, kind: type[T], object_id: str) -> T:
+        """Return the object; raises NotFound."""
+        found = self._select(kind, sa.select(objects).where(objects.c.id == object_id, sa.not_(objects.c.is_deleted)))
+        if not found:
+            raise NotFound(f"There is no {kind.KIND} {object_id!r}.", hint=f"See: lepton {kind.KIND} list")
+        return found[0]
+
+    def find(self, kind: type[T], project: str, name: str) -> T:
+        """Return the newest object of that name, or of that id, in the project; raises NotFound."""
+        found = self.look_up(kind, project, name)
+        if found is None:
+            raise NotFound(
+                f"There is no {kind.KIND} {name[:80]!r} in project {project!r}.", hint=f"See: lepton {kind.KIND} list"
+            )
+        return found
+
+    def look_up(self, kind: type[T], project: str, name: str) -> T | None:
+        """Return the newest object of that name or id in the project, the live one first; None if there is none."""
+        query = (
+            sa.select(objects)
+            .where(
+                objects.c.kind == kind.KIND,
+                objects.c.project == project,
+                sa.not_(objects.c.is_deleted),
+                sa.or_(objects.c.name == name, objects.c.id == name),
+            )
+            .order_by(objects.c.is_live.desc(), objects.c.id.desc())
+            .limit(1)
+        )
+        found = self._select(kind, query)
+        return found[0] if found else None
+
+    def by_idempotency_key(self, kind: type[T], project: str, key: str) -> T | None:
+        """Return what an earlier create with that key stored."""
+        found = self._select(
+            kind,
+            sa.select(objects).where(
+                objects.c.kind == kind.KIND, objects.c.project == project, objects.c.idempotency_key == key
+            ),
+        )
+        return found[0] if found else None
+
+    def page(
+        self,
+        kind: type[T],
+        project: str | None = None,
+        *,
+        before: str = "",
+        limit: int = LIST_MAX,
+        live_only: bool = False,
+    ) -> Sequence[T]:
+        """Return objects, newest first, of one project or (None) of all; `before` is the last id of the page before."""
+        query = sa.select(objects).where(objects.c.kind == kind.KIND, sa.not_(objects.c.is_deleted))
+        if project is not None:
+            query = query.where(objects.c.project == project)
+        if live_only:
+            query = query.where(objects.c.is_live)
+        if before:
+            query = query.where(objects.c.id < before)
+        query = query.order_by(objects.c.id.desc()).limit(min(limit, LIST_MAX))
+        return self._select(kind, query)
+
+    def owned(self, kind: type[T], owner_id: str) -> Sequence[T]:
+        """Return the objects of `kind` that `owner_id` made, oldest first."""
+        query = (
+            sa.select(objects)
+            .where(objects.c.owner_id == owner_id, objects.c.kind == kind.KIND, sa.not_(objects.c.is_deleted))
+            .order_by(objects.c.id)
+        )
+        return self._select(kind, query)
+
+    def load_live(self) -> tuple[int, Sequence[Seen]]:
+        """Return the revision and every live object, with what live objects own: all that the loop must look at."""
+        owners = sa.select(objects.c.id).where(objects.c.is_live)
+        query = sa.select(objects).where(
+            sa.not_(objects.c.is_deleted), sa.or_(objects.c.is_live, objects.c.owner_id.in_(owners))
+        )
+        with self._reading() as connection:
+            number = connection.execute(sa.select(revision.c.last)).scalar() or 0
+            found = connection.execute(query).mappings().all()
+        return number, [rows.seen(self._kinds, row) for row in found if row["kind"] in self._kinds]
+
+    def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
+        """Return what changed after revision `since`, in commit order, at most CHANGES_MAX objects."""
+        query = sa.select(objects).where(objects.c.revision > since, objects.c.kind.in_(kinds or self._kinds))
+        if project is not None:
+            query = query.where(objects.c.project == project)
+        with self._reading() as connection:
+            found = connection.execute(query.order_by(objects.c.revision).limit(CHANGES_MAX)).mappings().all()
+        return [rows.seen(self._kinds, row) for row in found]
+
+    def revision(self) -> int:
+        """Return the number of the last commit."""
+        with self._reading() as connection:
+            return connection.execute(sa.select(revision.c.last)).scalar() or 0
+
+    def events(
+        self,
+        project: str | None = None,
+        *,
+        object_id: str = "",
+        after: int = 0,
+        limit: int = LIST_MAX,
+        newest: bool = False,
+    ) -> Sequence[Event]:
+        """Return events after the cursor, oldest first; `newest` returns the last `limit` of them instead."""
+        query = sa.select(events_table).where(events_table.c.seq > after)
+        if project is not None:
+            query = query.where(events_table.c.project == project)
+        if object_id:
+            query = query.where(events_table.c.object_id == object_id)
+        order = events_table.c.seq.desc() if newest else events_table.c.seq
+        with self._reading() as connection:
+            found = connection.execute(query.order_by(order).limit(min(limit, LIST_MAX))).mappings().all()
+        listed = [Event.model_validate(dict(row)) for row in found]
+        return listed[::-1] if newest else listed
+
+    def audit_records(self, *, after: int = 0, limit: int = LIST_MAX) -> Sequence[AuditRecord]:
+        """Return audit records after the cursor, oldest first."""
+        query = sa.select(audit_table).where(audit_table.c.seq > after).order_by(audit_table.c.seq)
+        with self._reading() as connection:
+            found = connection.execute(query.limit(min(limit, LIST_MAX))).mappings().all()
+        return [AuditRecord.model_validate(dict(row)) for row in found]
+
+    def prune_events(self) -> None:
+        """Drop the oldest events beyond EVENTS_KEPT."""
+        with self._turn, self._transaction() as connection:
+            newest = connection.execute(sa.select(sa.func.max(events_table.c.seq))).scalar() or 0
+            connection.execute(sa.delete(events_table).where(events_table.c.seq <= newest - EVENTS_KEPT))
+
+    def _write(
+        self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
+    ) -> AnyObject | None:
+        if change.verb is Verb.CREATE:
+            return self._insert(connection, change, number, now, actor)
+        before = change.object.metadata
+        thing = change.object.replace(metadata=before.replace(version=before.version + 1, updated_at=now))
+        values = rows.object_row(thing, number, is_deleted=change.verb is Verb.DELETE)
+        if change.verb is Verb.DELETE:
+            values["idempotency_key"] = None
+        done = connection.execute(
+            sa.update(objects)
+            .where(objects.c.id == thing.id, objects.c.version == before.version, sa.not_(objects.c.is_deleted))
+            .values(**values)
+        )
+        return thing if done.rowcount == 1 else None
+
+    def _insert(
+        self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
+    ) -> AnyObject | None:
+        metadata = change.object.metadata.replace(
+            version=1, created_at=now, updated_at=now, created_by=change.object.metadata.created_by or actor
+        )
+        thing = change.object.replace(metadata=metadata)
+        values = rows.object_row(thing, number, is_deleted=False) | {"idempotency_key": change.idempotency_key or None}
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(objects).values(**values))
+        except sa.exc.IntegrityError:
+            return None
+        return thing
+
+    def _select(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
+        with self._reading() as connection:
+            found = connection.execute(query.where(objects.c.kind == kind.KIND)).mappings().all()
+        return [kind.model_validate_json(row["body"]) for row in found]
+
+    def _transaction(self) -> rows.Translated:
+        return rows.Translated(self._writer.begin(), self._engine, translate)
+
+    def _reading(self) -> rows.Translated:
+        return rows.Translated(self._engine.connect(), self._engine, translate)
+
+
+def _next_revision(connection: sa.Connection) -> int:
+    connection.execute(sa.update(revision).values(last=revision.c.last + 1))
+    return int(connection.execute(sa.select(revision.c.last)).scalar_one())
+
+
+def _conflict(change: Change) -> Conflict:
+    kind, name = change.object.KIND, change.object.name
+    if change.verb is Verb.CREATE:
+        return Conflict(
+            f"The {kind} {name!r} already exists in project {change.object.project!r}.",
+            hint=f"Choose another name, or look at it: lepton {kind} get {name}",
+        )
+    return Conflict(
+        f"The {kind} {name!r} was changed meanwhile: version {change.object.metadata.version} is old.",
+        hint="Read it again and repeat the change.",
+    )

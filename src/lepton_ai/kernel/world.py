@@ -1,0 +1,100 @@
+"""The loop's picture of the store: every live object in memory, kept true by the change feed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
+
+from lepton_ai.kernel.store import Seen, Store
+from lepton_ai.kernel.store.store import CHANGES_MAX
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.task import Task
+
+T = TypeVar("T", bound=AnyObject)
+
+
+class World:
+    """A cache, and nothing but a cache: it is empty at start and may be thrown away at any time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._revision = -1
+        self._objects: dict[str, AnyObject] = {}
+        self._by_kind: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
+
+    def refresh(self) -> set[str]:
+        """Read what was committed since the last call; return the ids that changed, and their owners'."""
+        if self._revision < 0:
+            self._revision, seen = self._store.load_live()
+            return self._take(seen)
+        changed: set[str] = set()
+        while True:
+            seen = self._store.changes(self._revision)
+            changed |= self._take(seen)
+            if seen:
+                # A batch cut off by its limit may have split a commit: read that revision again, it costs little.
+                self._revision = seen[-1].revision - (len(seen) >= CHANGES_MAX)
+            if len(seen) < CHANGES_MAX:
+                return changed
+
+    def get(self, kind: type[T], object_id: str) -> T | None:
+        """Return the object of that id, if it is live or owned by a live one."""
+        found = self._by_kind[kind.KIND].get(object_id)
+        return found if isinstance(found, kind) else None
+
+    def by_id(self, object_id: str) -> AnyObject | None:
+        """Return the object of that id, whatever its kind."""
+        return self._objects.get(object_id)
+
+    def look_up(self, kind: type[T], project: str, name: str) -> T | None:
+        """Return the newest object of that name or id in the project, from the store if it has ended."""
+        return self._store.look_up(kind, project, name)
+
+    def all(self, kind: type[T]) -> Collection[T]:
+        """Return every live object of the kind."""
+        return [thing for thing in self._by_kind[kind.KIND].values() if not thing.is_final()]
+
+    def ids(self, kind: str) -> set[str]:
+        """Return the ids of every live object of the kind."""
+        return set(self._by_kind[kind])
+
+    def tasks_of(self, owner_id: str) -> Sequence[Task]:
+        """Return the tasks of a live owner, oldest first."""
+        return sorted(self._tasks.get(owner_id, {}).values(), key=lambda task: task.id)
+
+    def _take(self, seen: Sequence[Seen]) -> set[str]:
+        changed: set[str] = set()
+        for one in seen:
+            thing = one.object
+            changed.update(filter(None, (thing.id, thing.metadata.owner_id)))
+            if one.is_live or (not one.is_deleted and isinstance(thing, Task)):
+                self._keep(thing)
+            else:
+                self._drop(thing)
+        self._sweep(changed)
+        return changed
+
+    def _keep(self, thing: AnyObject) -> None:
+        self._objects[thing.id] = self._by_kind[thing.KIND][thing.id] = thing
+        if isinstance(thing, Task):
+            self._tasks[thing.metadata.owner_id][thing.id] = thing
+
+    def _drop(self, thing: AnyObject) -> None:
+        self._objects.pop(thing.id, None)
+        self._by_kind[thing.KIND].pop(thing.id, None)
+        owned = self._tasks.get(thing.metadata.owner_id)
+        if owned is not None:
+            owned.pop(thing.id, None)
+            if not owned:
+                del self._tasks[thing.metadata.owner_id]
+
+    def _sweep(self, changed: set[str]) -> None:
+        """Forget finished tasks whose owner has ended or is gone."""
+        for object_id in changed:
+            if object_id in self._objects and not isinstance(self._objects[object_id], Task):
+                continue
+            for task in list(self._tasks.get(object_id, {}).values()):
+                if task.is_final():
+                    self._drop(task)

@@ -1,0 +1,192 @@
+"""Pure: what an endpoint needs next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lepton_ai.kernel.registry import Decision
+from lepton_ai.kernel.store import Change, Note, create, delete, update
+from lepton_ai.services.endpoints.summary import summarise
+from lepton_ai.services.endpoints.task import task_for, template_of
+from lepton_ai.types.endpoint import MOVES, Endpoint, EndpointState, EndpointStatus
+from lepton_ai.types.task import ExitKind, Task, TaskState
+
+RETRY_PAUSE = timedelta(seconds=1)  # doubled with each failure in a row
+RETRY_PAUSE_MAX = timedelta(minutes=1)
+SURGE_PATIENCE = timedelta(
+    seconds=5
+)  # how long an update waits for room beside the old replicas before it takes theirs
+DRAIN_MIN = timedelta(milliseconds=300)  # requests already on their way to a replica that leaves
+LOOK_AGAIN = timedelta(milliseconds=200)
+ENDED_KEPT = 8  # ended tasks kept for their logs; they also count failures in a row
+NOT_READY = "It did not become ready in time."
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is seen of an endpoint from outside. `ready` and `in_flight` are by task id."""
+
+    ready: frozenset[str] = frozenset()
+    in_flight: Mapping[str, int] | None = None
+    idle_seconds: float = 0.0
+    is_wanted: bool = False  # a request waits for it to wake
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The endpoint's tasks, sorted by what is to become of them."""
+
+    current: tuple[Task, ...]  # of the newest spec, to be kept
+    old: tuple[Task, ...]  # of an earlier spec
+    leaving: tuple[Task, ...]  # drained or stopped
+    ended: tuple[Task, ...]
+    failures: int  # replicas of the newest spec that ended by themselves since one was ready
+
+
+def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: datetime) -> Decision:
+    """Return the steps that bring `endpoint` closer to what its owner asked for.
+
+    An update brings up one new replica at a time beside the old ones, and drains an old one for each that is ready.
+    """
+    if endpoint.metadata.deletion_requested_at is not None:
+        return _delete(endpoint, tasks)
+    fleet = _sort(endpoint, tasks, traffic)
+    wanted = _wanted(endpoint, traffic, fleet)
+    changes = [*_grow(endpoint, fleet, wanted, traffic, now), *_shrink(fleet, wanted, traffic, now)]
+    changes += _let_go(fleet.leaving, traffic, now)
+    changes += _give_up(endpoint, fleet, traffic, now)
+    changes += [delete(task) for task in fleet.ended[:-ENDED_KEPT]]
+    status = summarise(endpoint, fleet.current, fleet.old, traffic, wanted=wanted, failures=fleet.failures, now=now)
+    is_settled = not (fleet.old or fleet.leaving) and len(traffic.ready) >= wanted
+    wait = _idle_check(endpoint, wanted) if is_settled else LOOK_AGAIN
+    return Decision((*changes, *_move(endpoint, status)), look_again_at=now + wait if wait else None)
+
+
+def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
+    template = template_of(endpoint.spec)
+    live = [task for task in tasks if not task.is_final()]
+    staying = [task for task in live if not task.spec.stop_requested and task.spec.drain_requested_at is None]
+    ended = [task for task in tasks if task.is_final()]
+    newest_ready = max((t.spec.attempt for t in staying if t.id in traffic.ready), default=0)
+    failures = [
+        t for t in ended if t.spec.template == template and t.spec.attempt > newest_ready and _ended_by_itself(t)
+    ]
+    return Fleet(
+        current=tuple(task for task in staying if task.spec.template == template),
+        old=tuple(task for task in staying if task.spec.template != template),
+        leaving=tuple(task for task in live if task not in staying),
+        ended=tuple(ended),
+        failures=len(failures),
+    )
+
+
+def _wanted(endpoint: Endpoint, traffic: Traffic, fleet: Fleet) -> int:
+    """Return how many replicas there should be: what the spec says, or none while it sleeps."""
+    timeout = endpoint.spec.idle_timeout
+    if timeout is None or traffic.is_wanted:
+        return endpoint.spec.replicas
+    if endpoint.status.state is EndpointState.ASLEEP:
+        return 0
+    is_up = any(task.id in traffic.ready for task in fleet.current)
+    idle_long = is_up and traffic.idle_seconds >= timeout.total_seconds()
+    return 0 if idle_long else endpoint.spec.replicas
+
+
+def _grow(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:
+    missing = wanted - len(fleet.current)
+    coming = [task for task in fleet.current if task.id not in traffic.ready]
+    if fleet.old:
+        missing = min(missing, 1 - len(coming))  # an update surges by one
+    if missing <= 0 or (fleet.failures and now < _retry_at(fleet, now)):
+        return []
+    tasks = (*fleet.current, *fleet.old, *fleet.leaving, *fleet.ended)
+    number = max((task.spec.attempt for task in tasks), default=0)
+    return [create(task_for(endpoint, number + step, now)) for step in range(1, missing + 1)]
+
+
+def _retry_at(fleet: Fleet, now: datetime) -> datetime:
+    last = max((task.status.finished_at for task in fleet.ended if task.status.finished_at), default=now)
+    return last + min(RETRY_PAUSE * 2 ** (fleet.failures - 1), RETRY_PAUSE_MAX)
+
+
+def _shrink(fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:
+    """Drain what is too many: old replicas that new ones stand in for, or the newest ones after a scale-down."""
+    ready = [task for task in fleet.current if task.id in traffic.ready]
+    surplus_old = max(0, len(fleet.old) + min(len(ready), wanted) - wanted)
+    if not surplus_old and _update_lacks_room(fleet, now):
+        surplus_old = 1
+    # Replicas that serve nobody yet go first.
+    old = sorted(fleet.old, key=lambda task: (task.id in traffic.ready, task.spec.attempt))
+    current = sorted(fleet.current, key=lambda task: (task.id in traffic.ready, -task.spec.attempt))
+    leaving = [*old[:surplus_old], *current[: max(0, len(current) - wanted)]]
+    return [update(task.replace(spec=task.spec.replace(drain_requested_at=now))) for task in leaving]
+
+
+def _update_lacks_room(fleet: Fleet, now: datetime) -> bool:
+    waits = [t for t in fleet.current if t.status.state is TaskState.WAITING and t.metadata.created_at is not None]
+    return bool(fleet.old) and any(
+        now - t.metadata.created_at >= SURGE_PATIENCE for t in waits if t.metadata.created_at
+    )
+
+
+def _let_go(leaving: Sequence[Task], traffic: Traffic, now: datetime) -> list[Change]:
+    """Stop drained replicas once nothing is in flight, or once their grace is over."""
+    changes = []
+    for task in leaving:
+        since = task.spec.drain_requested_at
+        if task.spec.stop_requested or since is None:
+            continue
+        in_flight = (traffic.in_flight or {}).get(task.id, 0)
+        is_idle = in_flight == 0 and now - since >= DRAIN_MIN
+        if is_idle or task.status.state is not TaskState.RUNNING or now - since >= task.spec.program.grace:
+            changes.append(_stop(task, "Stopped after its last request."))
+    return changes
+
+
+def _give_up(endpoint: Endpoint, fleet: Fleet, traffic: Traffic, now: datetime) -> list[Change]:
+    """Stop replicas that run but do not become ready."""
+    limit = endpoint.spec.start_timeout
+    return [
+        _stop(task, NOT_READY)
+        for task in fleet.current
+        if task.id not in traffic.ready
+        and task.status.state is TaskState.RUNNING
+        and task.status.started_at is not None
+        and now - task.status.started_at >= limit
+    ]
+
+
+def _delete(endpoint: Endpoint, tasks: Sequence[Task]) -> Decision:
+    live = [task for task in tasks if not task.is_final()]
+    if live:
+        stops = [_stop(task, "Its endpoint was deleted.") for task in live if not task.spec.stop_requested]
+        return Decision((*stops, *_move(endpoint, endpoint.status.replace(state=EndpointState.STOPPING))))
+    note = Note("deleted", f"Endpoint {endpoint.name} was deleted.")
+    return Decision((*(delete(task) for task in tasks), delete(endpoint, note)))
+
+
+def _stop(task: Task, why: str) -> Change:
+    return update(task.replace(spec=task.spec.replace(stop_requested=True, stop_reason=why)))
+
+
+def _ended_by_itself(task: Task) -> bool:
+    return task.status.outcome is not ExitKind.STOPPED or task.spec.stop_reason == NOT_READY
+
+
+def _idle_check(endpoint: Endpoint, wanted: int) -> timedelta | None:
+    """Return when to look whether the endpoint may sleep: often enough to be late by no more than a tenth."""
+    timeout = endpoint.spec.idle_timeout
+    return max(timeout / 10, LOOK_AGAIN) if timeout is not None and wanted else None
+
+
+def _move(endpoint: Endpoint, status: EndpointStatus) -> tuple[Change, ...]:
+    if status == endpoint.status:
+        return ()
+    before, state = endpoint.status.state, status.state
+    if before is state:
+        return (update(endpoint.replace(status=status)),)
+    assert state in MOVES[before], f"{endpoint.id}: {before} -> {state} is not a legal move"  # noqa: S101
+    return (update(endpoint.replace(status=status), Note(state.value, status.reason.sentence)),)

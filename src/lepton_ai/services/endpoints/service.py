@@ -1,0 +1,145 @@
+"""The endpoints service at work: what it sees of traffic, and the routes that it keeps in the data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from lepton_ai.kernel.registry import AsgiApp, Decision, Door, View
+from lepton_ai.services.endpoints.activator import Activator, Sleeper
+from lepton_ai.services.endpoints.decide import Traffic, decide
+from lepton_ai.services.endpoints.grants import grants
+from lepton_ai.services.endpoints.prober import Prober, Target
+from lepton_ai.services.endpoints.task import health_path
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, Server, ServerFigures, ServerState, TokenGrant
+from lepton_ai.types.endpoint import Endpoint
+from lepton_ai.types.identity import Token, User
+from lepton_ai.types.node import Node
+from lepton_ai.types.task import Task, TaskState
+
+FIGURES_AGE = timedelta(milliseconds=50)  # within one pass the data plane is asked once
+WANTED_FOR = timedelta(seconds=2)  # a request that waits repeats its wish; one that left must not keep things awake
+
+
+class Endpoints:
+    """Runs in the loop's thread, but for `look` and `want`, which the activator calls from the API's."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._prober = Prober(door.wake)
+        self._routes: tuple[Sequence[EndpointRoute], Sequence[TokenGrant]] | None = None
+        self._sleepers: Mapping[tuple[str, str], Sleeper] = {}
+        self._wanted_until: dict[str, datetime] = {}
+        self._awake_since: dict[str, datetime] = {}
+        self._figures: (
+            tuple[datetime, Mapping[tuple[str, str], EndpointFigures], Mapping[str, ServerFigures]] | None
+        ) = None
+        self._activator = Activator(look=self.look, wake=self.want)
+        self._has_trusted = False
+
+    @property
+    def gateway(self) -> AsgiApp | None:
+        """Return the activator."""
+        return self._activator
+
+    def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
+        """Return the next steps for one endpoint."""
+        assert isinstance(thing, Endpoint)  # noqa: S101
+        tasks = view.tasks_of(thing.id)
+        decision = decide(thing, tasks, self._traffic(thing, tasks, now), now)
+        if any(change.verb == "delete" and change.object.id == thing.id for change in decision.changes):
+            self._awake_since.pop(thing.id, None)
+        return decision
+
+    def apply(self, view: View, now: datetime) -> None:
+        """Route requests to every replica that is ready, and let the tokens in that may call."""
+        endpoints = sorted(view.all(Endpoint), key=lambda endpoint: endpoint.id)
+        addresses = {node.name: node.status.address for node in view.all(Node)}
+        reachable = {endpoint.id: _servers(endpoint, view.tasks_of(endpoint.id), addresses) for endpoint in endpoints}
+        if not self._has_trusted:
+            self._has_trusted = True
+            self._prober.trust([name for name, figures in self._ask(now)[1].items() if figures.is_up])
+        self._prober.watch([target for targets in reachable.values() for target, _ in targets])
+        ready = self._prober.ready()
+        routes = []
+        for endpoint in endpoints:
+            servers = tuple(server for _, server in reachable[endpoint.id] if server.id in ready)
+            routes.append(EndpointRoute(endpoint.project, endpoint.name, servers))
+        self._sleepers = {
+            (endpoint.project, endpoint.name): Sleeper(endpoint, _usable(route.servers))
+            for endpoint, route in zip(endpoints, routes, strict=True)
+        }
+        wanted = (
+            routes,
+            sorted(grants(view.all(Token), view.all(User)), key=lambda grant: (grant.sha256, grant.project)),
+        )
+        if wanted != self._routes:
+            self._door.data_plane.route(*wanted)
+            self._routes = wanted
+
+    def close(self) -> None:
+        """End the prober's thread; the data plane goes on with the routes that it has."""
+        self._prober.close()
+
+    def look(self, project: str, name: str) -> Sleeper | None:
+        """Return what is known of an endpoint now."""
+        return self._sleepers.get((project, name))
+
+    def want(self, endpoint: Endpoint) -> None:
+        """Take note that a request waits for this endpoint."""
+        now = self._door.clock.now()
+        fresh = self._wanted_until.get(endpoint.id, now) > now
+        self._wanted_until[endpoint.id] = now + WANTED_FOR
+        if not fresh:
+            self._door.wake(endpoint.id)
+
+    def _traffic(self, endpoint: Endpoint, tasks: Sequence[Task], now: datetime) -> Traffic:
+        by_endpoint, by_server = self._ask(now)
+        figures = by_endpoint.get((endpoint.project, endpoint.name), EndpointFigures())
+        ids = {task.id for task in tasks if task.status.state is TaskState.RUNNING}
+        ready = self._prober.ready() & ids
+        is_wanted = self._wanted_until.get(endpoint.id, now) > now
+        if is_wanted or not ready:
+            self._awake_since[endpoint.id] = now
+        awake = (now - self._awake_since.setdefault(endpoint.id, now)).total_seconds()
+        is_busy = figures.in_flight or figures.queued
+        return Traffic(
+            ready=ready,
+            in_flight={name: figure.in_flight for name, figure in by_server.items() if name in ids},
+            # An endpoint that just woke has not been idle for long, whenever its last request was.
+            idle_seconds=0.0 if is_busy else min(figures.idle_seconds, awake),
+            is_wanted=is_wanted,
+            url=self._door.data_plane.url(endpoint.project, endpoint.name),
+        )
+
+    def _ask(self, now: datetime) -> tuple[Mapping[tuple[str, str], EndpointFigures], Mapping[str, ServerFigures]]:
+        if self._figures is None or now - self._figures[0] >= FIGURES_AGE:
+            plane = self._door.data_plane
+            self._figures = now, plane.endpoint_figures(), plane.server_figures()
+        return self._figures[1], self._figures[2]
+
+
+def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, str]) -> list[tuple[Target, Server]]:
+    """Return, for each replica that runs, how to probe it and how to reach it."""
+    found = []
+    path = health_path(endpoint.spec)
+    for task in tasks:
+        if task.status.state is not TaskState.RUNNING or task.spec.stop_requested or not task.status.replicas:
+            continue
+        replica = task.status.replicas[0]
+        address = addresses.get(replica.node, "")
+        port = replica.port or endpoint.spec.port
+        state = ServerState.READY if task.spec.drain_requested_at is None else ServerState.DRAIN
+        server = Server(task.id, address, port, state, path, endpoint.spec.max_concurrency)
+        found.append((Target(task.id, address, port, path, endpoint.id), server))
+    return found
+
+
+def _usable(servers: Sequence[Server]) -> tuple[Server, ...]:
+    return tuple(server for server in servers if server.state is ServerState.READY)
+
+
+def open_endpoints(door: Door) -> Endpoints:
+    """Return the service at work."""
+    return Endpoints(door)

@@ -1,0 +1,81 @@
+"""Pure: an endpoint's status from its tasks and what is seen of it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lepton_ai.types.base import Reason
+from lepton_ai.types.endpoint import Endpoint, EndpointState, EndpointStatus
+from lepton_ai.types.task import Task
+
+if TYPE_CHECKING:
+    from lepton_ai.services.endpoints.decide import Traffic
+
+FAILED_AFTER = 3  # failures in a row without one replica ready
+
+
+def summarise(
+    endpoint: Endpoint,
+    current: Sequence[Task],
+    old: Sequence[Task],
+    traffic: Traffic,
+    *,
+    wanted: int,
+    failures: int,
+    now: datetime,
+) -> EndpointStatus:
+    """Return the status that the tasks amount to."""
+    shown = [*current, *old]
+    ready = [task for task in shown if task.id in traffic.ready]
+    updated = [task for task in current if task.id in traffic.ready]
+    state, reason = _state(endpoint, shown, len(ready), len(updated), wanted, failures)
+    return endpoint.status.replace(
+        state=state,
+        reason=reason,
+        url=traffic.url,
+        started_at=endpoint.status.started_at or (now if ready else None),
+        ready_replicas=len(ready),
+        wanted_replicas=wanted,
+        updated_replicas=len(updated),
+        failures=failures,
+        replicas=tuple(replica for task in shown for replica in task.status.replicas),
+        last_request_at=_last_request(endpoint, traffic, now),
+    )
+
+
+def _state(
+    endpoint: Endpoint, shown: Sequence[Task], ready: int, updated: int, wanted: int, failures: int
+) -> tuple[EndpointState, Reason]:
+    if ready:
+        return EndpointState.READY, _readiness(ready, updated, wanted, len(shown))
+    if wanted == 0:
+        why = "Scaled to 0 by hand." if endpoint.spec.replicas == 0 else "Idle; the next request wakes it."
+        return EndpointState.ASLEEP, Reason(code="asleep", sentence=why)
+    story = next((t.status.reason for t in reversed(shown) if t.status.reason.sentence), Reason())
+    if failures >= FAILED_AFTER:
+        sentence = f"{failures} replicas in a row ended by themselves. See: lepton endpoint logs {endpoint.name}"
+        return EndpointState.FAILED, Reason(code="failing", sentence=sentence)
+    if endpoint.status.state is EndpointState.FAILED and failures:
+        return EndpointState.FAILED, endpoint.status.reason
+    return EndpointState.STARTING, Reason(
+        code="starting", sentence=story.sentence or "Its first replica is on the way."
+    )
+
+
+def _readiness(ready: int, updated: int, wanted: int, shown: int) -> Reason:
+    if updated < min(wanted, ready) or shown > wanted:
+        return Reason(code="updating", sentence=f"{updated} of {wanted} replicas run the newest spec.")
+    if ready < wanted:
+        return Reason(code="growing", sentence=f"{ready} of {wanted} replicas are ready.")
+    return Reason(code="ready", sentence=f"{ready} of {wanted} replicas are ready.")
+
+
+def _last_request(endpoint: Endpoint, traffic: Traffic, now: datetime) -> datetime | None:
+    """Return when the last request came, to the nearest ten seconds: a status is not rewritten for each request."""
+    before = endpoint.status.last_request_at
+    if traffic.idle_seconds <= 0:
+        return before
+    seen = now - timedelta(seconds=traffic.idle_seconds)
+    return before if before is not None and seen - before < timedelta(seconds=10) else seen

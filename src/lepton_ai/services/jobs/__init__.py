@@ -1,0 +1,36 @@
+"""Jobs: work that ends. The manifest of the service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lepton_ai.kernel.registry import AsgiApp, Decision, Door, Service, View
+from lepton_ai.services.jobs.decide import decide
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.job import Job
+
+
+class Jobs:
+    """The service at work: it only decides; its tasks are the kernel's to run."""
+
+    gateway: AsgiApp | None = None
+
+    def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
+        """Return the next steps for one job."""
+        assert isinstance(thing, Job)  # noqa: S101
+        after = {name: view.look_up(Job, thing.project, name) for name in thing.spec.after}
+        return decide(thing, view.tasks_of(thing.id), after, now)
+
+    def apply(self, view: View, now: datetime) -> None:
+        """Nothing of a job lies outside the kernel."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def open_jobs(_door: Door) -> Jobs:
+    """Return the service at work."""
+    return Jobs()
+
+
+SERVICE = Service(name="jobs", kinds=(Job,), open=open_jobs)

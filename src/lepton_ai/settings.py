@@ -1,0 +1,83 @@
+"""One frozen Settings, read once: environment over `config.toml` in the state folder over defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lepton_ai.errors import InvalidInput
+
+CONFIG_FILE = "config.toml"
+PREFIX = "LEPTON_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every knob of the core. Each field may be set as LEPTON_<FIELD> or as a line in `config.toml`.
+
+    `home` is the state folder; `database` is a SQLAlchemy URL, empty for SQLite in the state folder; `address` and
+    `port` are where the one HTTPS port listens, port 0 takes a free one.
+    """
+
+    home: Path
+    address: str = "127.0.0.1"
+    port: int = 8443
+    database: str = ""
+    bundle_bytes_max: int = 512 * 1024 * 1024  # a working directory; data belongs into buckets
+    body_bytes_max: int = 4 * 1024 * 1024  # any other request: 10,000 lines of YAML are 0.5 MB
+    log_bytes_max: int = 64 * 1024 * 1024  # per replica, oldest segments go first
+    cpu_reserved: float = 0.0  # cores kept for the machine's owner
+    memory_reserved_bytes: int = 512 * 1024 * 1024  # for the core, HAProxy and the system
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home / 'lepton.db'}"
+
+
+def default_home(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the state folder: LEPTON_HOME, or ~/.lepton."""
+    chosen = (os.environ if environment is None else environment).get("LEPTON_HOME", "")
+    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".lepton"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raises InvalidInput naming the file or variable and the field that is wrong."""
+    env = os.environ if environment is None else environment
+    home = default_home(env)
+    values: dict[str, object] = {}
+    known = {field.name: field for field in fields(Settings) if field.name != "home"}
+    for name, value in _read_config(home / CONFIG_FILE).items():
+        if name not in known:
+            raise InvalidInput(
+                f"{home / CONFIG_FILE} sets {name!r}, which is not a setting.",
+                hint=f"Known: {', '.join(sorted(known))}.",
+            )
+        values[name] = _convert(name, value, f"{home / CONFIG_FILE}")
+    for name in known:
+        if PREFIX + name.upper() in env:
+            values[name] = _convert(name, env[PREFIX + name.upper()], PREFIX + name.upper())
+    return Settings(home=home, **values)  # type: ignore[arg-type]
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}.", hint="Mend or remove the file.") from error
+
+
+_CONVERT: Mapping[str, Callable[[Any], object]] = {"int": int, "float": float, "str": str}
+
+
+def _convert(name: str, value: object, source: str) -> object:
+    kind = {field.name: field.type for field in fields(Settings)}[name]
+    try:
+        return _CONVERT[str(kind)](value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{source}: {name} must be of type {kind}, not {value!r}.") from error

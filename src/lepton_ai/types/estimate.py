@@ -1,0 +1,29 @@
+"""How long tasks of one kind took, per resource class: what the scheduler learns by."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lepton_ai.types.base import Model, Object, ObjectStatus
+
+
+class EstimateSpec(Model):
+    """The key: what was run and on which class of resource."""
+
+    task_kind: str
+    resource_class: str
+
+
+class EstimateStatus(ObjectStatus):
+    """Running statistics of the logarithm of the seconds that it took."""
+
+    count: float = 0.0
+    mean_log: float = 0.0
+    variance_log: float = 0.0
+
+
+class EstimateRecord(Object[EstimateSpec, EstimateStatus]):
+    KIND: ClassVar[str] = "estimate"
+    PLURAL: ClassVar[str] = "estimates"
+
+    status: EstimateStatus = EstimateStatus()

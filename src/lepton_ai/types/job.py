@@ -1,0 +1,133 @@
+"""A job: work that ends. One gang of replicas, or an array of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from lepton_ai.types.base import Model, Name, Object, ObjectStatus
+from lepton_ai.types.quantity import Duration
+from lepton_ai.types.resources import Resources
+from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Replica
+
+ARRAY_MAX = 10_000  # each index is a task of its own in the queue
+COMMAND_WORDS_MAX = 4096
+AFTER_MAX = 256
+RETRIES_MAX = 100
+
+Word = Annotated[str, StringConstraints(max_length=131_072)]  # Linux takes no longer argument (MAX_ARG_STRLEN)
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+_ENDS = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED})
+MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.STARTING, JobState.RUNNING, JobState.STOPPING}) | _ENDS,
+    JobState.STARTING: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.STOPPING}) | _ENDS,
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.STARTING, JobState.STOPPING}) | _ENDS,
+    JobState.STOPPING: _ENDS,
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.STOPPED: frozenset(),
+}
+
+
+class Retries(Model):
+    """How often each class of failure is tried again. `exit_codes` narrows `failed` to these codes."""
+
+    failed: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 0
+    exit_codes: tuple[int, ...] = ()
+    out_of_memory: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 0
+    lost_node: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 3
+
+    def allowed(self, kind: ExitKind, exit_code: int) -> int:
+        """Return how many times an end of this kind may be tried again."""
+        if kind is ExitKind.LOST:
+            return self.lost_node
+        if kind is ExitKind.OUT_OF_MEMORY:
+            return self.out_of_memory
+        if kind in {ExitKind.FAILED, ExitKind.SIGNALED} and (not self.exit_codes or exit_code in self.exit_codes):
+            return self.failed
+        return 0
+
+
+class JobSpec(Model):
+    """What to run, with what, when, and what to do when it fails. Either `command` or `function` is set."""
+
+    command: Annotated[tuple[Word, ...], Field(max_length=COMMAND_WORDS_MAX)] = ()
+    function: Digest = ""  # a pickled call in the blob store; its returned value is the job's result
+    env: Mapping[EnvName, Word] = {}
+    secrets: Mapping[EnvName, Name] = {}  # environment variable -> name of a secret
+    bundle: Digest = ""  # the working directory
+    requirements: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
+    resources: Resources = Resources()
+    replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
+    array: Annotated[int, Field(ge=0, le=ARRAY_MAX)] = 0  # 0: no array
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    expected_duration: Duration | None = None
+    retries: Retries = Retries()
+    timeout: Duration | None = None
+    grace: Duration = DEFAULT_GRACE
+    after: Annotated[tuple[Name, ...], Field(max_length=AFTER_MAX)] = ()
+    stop_requested: bool = False
+
+    @model_validator(mode="after")
+    def _one_program(self) -> JobSpec:
+        if bool(self.command) == bool(self.function):
+            raise ValueError("give either a command or a function")
+        if self.command and not self.command[0].strip():
+            raise ValueError("the command is empty")
+        if any("\0" in word for word in (*self.command, *self.env.values())):
+            raise ValueError("a command or environment value may not hold a NUL byte")
+        if self.timeout == timedelta(0):
+            raise ValueError("a time-out of 0 would end the job before it starts")
+        return self
+
+
+class ArrayCounts(Model):
+    """How many of a job's tasks are where."""
+
+    waiting: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    stopped: int = 0
+
+
+class JobStatus(ObjectStatus):
+    state: JobState = JobState.QUEUED
+    submitted_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    exit_code: int | None = None  # None until the job ended; 128 + n for signal n, as a shell has it
+    exit_kind: ExitKind | None = None
+    attempt: int = 0  # the newest attempt, from 1; 0 before the first
+    tasks: ArrayCounts = ArrayCounts()
+    replicas: tuple[Replica, ...] = ()  # of the newest attempt; of the first failed or first task of an array
+    limits: str = ""
+    peak_memory_bytes: int = 0
+    cpu_seconds: float = 0.0
+
+
+class Job(Object[JobSpec, JobStatus]):
+    KIND: ClassVar[str] = "job"
+    PLURAL: ClassVar[str] = "jobs"
+
+    status: JobStatus = JobStatus()
+
+    def is_final(self) -> bool:
+        return not MOVES[self.status.state]
