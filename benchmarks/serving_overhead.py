@@ -192,15 +192,13 @@ def _wait_until_open(port: int) -> None:
 
 
 def _table(figures: dict[str, dict[str, float]]) -> Table:
-    table = Table(
-        "app", *(f"{what}, {n} client{'s' * (n > 1)}" for n in CLIENTS for what in ("p50 ms", "req/s", "x bare"))
-    )
-    for name, row in figures.items():
-        cells = [name]
-        for clients in CLIENTS:
-            share = row[f"per_second_{clients}"] / figures["bare uvicorn"][f"per_second_{clients}"]
-            cells += [f"{row[f'p50_ms_{clients}']:.3f}", f"{row[f'per_second_{clients}']:.0f}", f"{share:.2f}"]
-        table.add_row(*cells)
+    table = Table("clients", "app", "p50 ms", "p50 + ms", "requests/s", "of bare")
+    bare = figures["bare uvicorn"]
+    for clients in CLIENTS:
+        for name, row in figures.items():
+            p50, rate = row[f"p50_ms_{clients}"], row[f"per_second_{clients}"]
+            added, share = p50 - bare[f"p50_ms_{clients}"], rate / bare[f"per_second_{clients}"]
+            table.add_row(str(clients), name, f"{p50:.3f}", f"{added:+.3f}", f"{rate:,.0f}", f"{share:.2f}")
     return table
 
 

@@ -22,7 +22,7 @@ class Backoff:
     def failed(self, object_id: str, now: datetime) -> timedelta:
         """Count a failure; return the pause."""
         count = self._failures[object_id] = self._failures.get(object_id, 0) + 1
-        pause = min(FIRST * 2 ** min(count - 1, 16), LONGEST)
+        pause = min(FIRST * (1 << min(count - 1, 16)), LONGEST)
         self._not_before[object_id] = now + pause
         return pause
 

@@ -39,7 +39,8 @@ class Placing:
 
     def __init__(self, builder: SnapshotBuilder, policy: Policy) -> None:
         self._builder = builder
-        self._policy = policy
+        self.policy = policy
+        self.is_paused = False  # while the platform shuts down, nothing new starts
         self._last: tuple[Snapshot, Plan] | None = None
         self._told: dict[str, tuple[str, datetime]] = {}
 
@@ -51,9 +52,11 @@ class Placing:
     def place(self, world: Objects, runtime: Runtime, now: datetime) -> list[Change]:
         """Return the changes that start what the scheduler starts, and that tell the others why they wait."""
         snapshot = self._builder.build(world.all(Node), world.all(Task), now)
+        if self.is_paused:
+            return []
         if self._last is not None and _is_same(snapshot, self._last[0]):
             return []
-        plan = schedule(snapshot, self._policy)
+        plan = schedule(snapshot, self.policy)
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]

@@ -38,7 +38,7 @@ class SnapshotBuilder:
     def build(self, nodes: Collection[Node], tasks: Collection[Task], now: datetime) -> Snapshot:
         """Return the snapshot of this moment, waiting tasks in the order in which they were made."""
         waiting = [t for t in tasks if t.status.state is TaskState.WAITING and not t.spec.stop_requested]
-        views = {task.id: self._view(task) for task in waiting}
+        views = {task.id: self._view(task, now) for task in waiting}
         self._views = {object_id: (version, view) for object_id, (version, view) in views.items()}
         return Snapshot(
             now=now,
@@ -47,7 +47,7 @@ class SnapshotBuilder:
             running=tuple(self._running(task) for task in tasks if task.status.allocations and not task.is_final()),
         )
 
-    def _view(self, task: Task) -> tuple[int, WaitingTask]:
+    def _view(self, task: Task, now: datetime) -> tuple[int, WaitingTask]:
         known = self._views.get(task.id)
         if known is not None and known[0] == task.metadata.version:
             return known
@@ -57,7 +57,7 @@ class SnapshotBuilder:
             name=task.spec.owner_name,
             demand=Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size),
             weight=weight_of(task),
-            submitted_at=task.status.submitted_at or task.metadata.created_at or datetime.min,
+            submitted_at=task.status.submitted_at or task.metadata.created_at or now,
             expectations=self._expect(task),
         )
         return task.metadata.version, view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,7 +50,7 @@ class Loop:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._services: Mapping[str, OpenService] = {}
-        self._opened: Sequence[OpenService] = ()
+        self._opened: Mapping[str, OpenService] = {}
         self._world = World(parts.store)
         self._woken = threading.Event()
         self._stopping = False
@@ -65,7 +65,7 @@ class Loop:
     def use(self, services: Mapping[str, OpenService]) -> None:
         """Give the loop its services, by the kind that each answers for. Call before `run`."""
         self._services = services
-        self._opened = tuple(dict.fromkeys(services.values()))
+        self._opened = {f"service:{kind}": service for kind, service in services.items()}
 
     def wake(self, object_id: str = "") -> None:
         """Ask for a pass, and for a decision on one object if it is named. Safe from any thread."""
@@ -113,8 +113,8 @@ class Loop:
         self._commit(self._parts.placing.place(self._world, self._parts.runtime, now))
         # 5. Act: tell the runtime what it should be doing, and the services to do the same outside.
         self._act(seen, {name: node.hardware for name, node in nodes.items()}, now)
-        for service in self._opened:
-            service.apply(self._world, now)
+        for name, service in self._opened.items():
+            self._apply(name, service, now)
 
     def _collect_dirty(self, now: datetime) -> None:
         with self._lock:
@@ -182,6 +182,9 @@ class Loop:
                 self._guard(task, now, lambda t=task: self._start_or_stop(t, seen, hardware))  # type: ignore[misc]
         for replica_id in seen.keys() - kept:
             self._let_go(replica_id, seen[replica_id])
+        for task in self._world.take_deleted_tasks():
+            for rank in range(len(task.status.allocations)):
+                self._parts.runtime.forget(task.replica_id(rank), delete_log=True)
 
     def _start_or_stop(self, task: Task, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware]) -> None:
         try:
@@ -209,6 +212,18 @@ class Loop:
             return None
         self._backoff.succeeded(thing.id)
         return result
+
+    def _apply(self, name: str, service: OpenService, now: datetime) -> None:
+        """Let one service act outside; if it cannot, it is asked again later, and the others are not kept waiting."""
+        if not self._backoff.may_try(name, now):
+            return
+        try:
+            service.apply(self._world, now)
+        except Exception as error:
+            self._due[name] = now + self._backoff.failed(name, now)
+            log.warning("apply_failed service=%s error=%s", name, error, exc_info=not isinstance(error, LeptonError))
+        else:
+            self._backoff.succeeded(name)
 
     def _commit(self, changes: list[Change]) -> None:
         for start in range(0, len(changes), COMMIT_MAX):

@@ -75,6 +75,24 @@ class Door:
     wake: Callable[[str], None]
 
 
+class Desk(Protocol):
+    """What a service may look up while it checks what a user asks for."""
+
+    def look_up(self, kind: type[T], project: str, name: str) -> T | None:
+        """Return the newest object of that name or id in the project."""
+
+    def has_blob(self, project: str, digest: str) -> bool:
+        """Tell whether the project has uploaded that bundle or call."""
+
+
+Admit = Callable[[AnyObject, AnyObject | None, Desk], AnyObject]
+
+
+def admit_anything(thing: AnyObject, _before: AnyObject | None, _desk: Desk) -> AnyObject:
+    """Take every object as it is."""
+    return thing
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A manifest. `admit` checks and completes a new or changed object, raising InvalidInput for what cannot work."""
@@ -82,7 +100,8 @@ class Service:
     name: str
     kinds: tuple[type[AnyObject], ...]
     open: Callable[[Door], OpenService]
-    admit: Callable[[AnyObject], AnyObject] = lambda thing: thing
+    admit: Admit = admit_anything
+    name_stem: Callable[[AnyObject], str] = lambda thing: thing.KIND  # for objects that the user did not name
 
 
 def load_services() -> Mapping[str, Service]:

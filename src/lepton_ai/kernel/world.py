@@ -23,6 +23,7 @@ class World:
         self._objects: dict[str, AnyObject] = {}
         self._by_kind: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
+        self._deleted: list[Task] = []
 
     def refresh(self) -> set[str]:
         """Read what was committed since the last call; return the ids that changed, and their owners'."""
@@ -38,6 +39,11 @@ class World:
                 self._revision = seen[-1].revision - (len(seen) >= CHANGES_MAX)
             if len(seen) < CHANGES_MAX:
                 return changed
+
+    def take_deleted_tasks(self) -> Sequence[Task]:
+        """Return the tasks whose deletion was seen since the last call, so that their logs can go too."""
+        deleted, self._deleted = self._deleted, []
+        return deleted
 
     def get(self, kind: type[T], object_id: str) -> T | None:
         """Return the object of that id, if it is live or owned by a live one."""
@@ -73,6 +79,8 @@ class World:
                 self._keep(thing)
             else:
                 self._drop(thing)
+                if one.is_deleted and isinstance(thing, Task):
+                    self._deleted.append(thing)
         self._sweep(changed)
         return changed
 

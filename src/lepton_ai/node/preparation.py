@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from lepton_ai.errors import StorageFailed
 from lepton_ai.node.bundle import BundleCache
 from lepton_ai.node.environment import EnvironmentCache
 from lepton_ai.types.task import Program
 
+CALL_FILE = "call.pickle"  # beside the working directory, where the jobs service's command looks for it
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """What is ready. `environment_root` is the virtual environment, None if the program has no requirements."""
 
-    work_folder: Path
-    environment_root: Path | None = None
-
-    @property
-    def bin_folder(self) -> Path | None:
-        """The folder to put in front of PATH."""
-        return self.environment_root / "bin" if self.environment_root else None
-
-    def environment(self, path: str) -> dict[str, str]:
-        """Return the variables that select the virtual environment, given the PATH that would hold without it."""
-        if self.environment_root is None:
-            return {}
-        return {"VIRTUAL_ENV": str(self.environment_root), "PATH": f"{self.bin_folder}:{path}".rstrip(":")}
+def say_nothing(sentence: str) -> None:
+    """Take a progress sentence and drop it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Prepares replicas from the node's two caches. Safe to call from several threads, and to repeat."""
+    """Prepares replicas from the node's two caches and, for pickled calls, from the blobs that `open_blob` gives.
 
+    Safe to call from several threads, and to repeat.
+    """
+
+    open_blob: Callable[[str], BinaryIO]
     bundles: BundleCache
     environments: EnvironmentCache
 
-    def prepare(self, program: Program, work_folder: Path, on_progress: Callable[[str], None]) -> Preparation:
-        """Fill `work_folder` with the program's bundle and return what it needs beside it.
+    def prepare(self, program: Program, folder: Path, on_progress: Callable[[str], None] = say_nothing) -> Path | None:
+        """Fill `folder` with the program's bundle, lay its call beside it, and return the `bin` of its environment.
 
-        May take minutes while requirements are installed; `on_progress` is told each step in a sentence. Raises the
-        errors of `BundleCache.copy_into` and `EnvironmentCache.ensure`.
+        Returns None where there are no requirements. May take minutes while requirements are installed; `on_progress`
+        is told each step in a sentence. Raises the errors of `EnvironmentCache.ensure`, `BundleCache.copy_into` and
+        `open_blob`.
         """
         root = self.environments.ensure(program.requirements, on_progress=on_progress) if program.requirements else None
         if program.bundle:
-            self.bundles.copy_into(program.bundle, work_folder)
-        return Preparation(work_folder, root)
+            self.bundles.copy_into(program.bundle, folder)
+        if program.call:
+            self._lay_call(program.call, folder.parent / CALL_FILE)
+        return root / "bin" if root else None
+
+    def _lay_call(self, digest: str, path: Path) -> None:
+        with self.open_blob(digest) as source:
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb") as target:
+                    shutil.copyfileobj(source, target)
+            except OSError as error:
+                raise StorageFailed(
+                    f"{path} cannot be written: {error.strerror or error}.", hint="Free some space on the node."
+                ) from error

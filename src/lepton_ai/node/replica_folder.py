@@ -129,9 +129,9 @@ class ReplicaFolder:
         except OSError:
             return None
         if len(result) > RESULT_BYTES_MAX:
+            size = os.path.getsize(self.path / records.RESULT)
             raise TooLarge(
-                f"The function's result has {os.path.getsize(self.path / records.RESULT)} bytes; {RESULT_BYTES_MAX} may be "
-                "returned.",
+                f"The function's result has {size} bytes; {RESULT_BYTES_MAX} may be returned.",
                 hint="Write it to a bucket and return its name.",
             )
         return result

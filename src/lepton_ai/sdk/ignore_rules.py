@@ -59,7 +59,12 @@ def _read_lines(path: str) -> list[str]:
     except OSError:
         return []
     try:
-        return os.read(descriptor, IGNORE_FILE_BYTES_MAX).decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
+        return (
+            os.read(descriptor, IGNORE_FILE_BYTES_MAX)
+            .decode("utf-8", "surrogateescape")
+            .replace("\r\n", "\n")
+            .split("\n")
+        )
     except OSError:
         return []
     finally:

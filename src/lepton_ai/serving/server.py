@@ -56,32 +56,34 @@ def take_port(environment: Mapping[str, str]) -> socket.socket:
         taken.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(f"Port {port} on {host} is taken.", hint="Choose another PORT.") from error
-        raise InvalidInput(f"Cannot listen on {host} port {port}: {error.strerror}.", hint="Check HOST and PORT.") from error
+        raise InvalidInput(
+            f"Cannot listen on {host} port {port}: {error.strerror}.", hint="Check HOST and PORT."
+        ) from error
     return taken
 
 
 def serve(build: Callable[[], Served], bound: socket.socket, *, grace_seconds: float) -> None:
     """Build what is served, answer on `bound` until SIGTERM or SIGINT, then give calls `grace_seconds` to end."""
-    # uvicorn repeats the signal once it has shut down, for the handlers that were there before it; ours lets the
-    # process end with code 0 instead of dying from the signal.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop_before_ready)
+        signal.signal(number, lambda *_: sys.exit(0))
     served = build()
+    server = uvicorn.Server(_config(served.application, grace_seconds))
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn has handlers of its own while it serves. These hold before that, so that no signal is lost, and after:
+    # it then repeats the signal, which must not kill the process that has just shut down cleanly.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    uvloop_or_asyncio = uvicorn.Config(lambda: None, loop="auto").get_loop_factory()
-    with asyncio.Runner(loop_factory=uvloop_or_asyncio) as runner:
-        runner.run(_serve(served, bound, grace_seconds))
-    _leave(served.pool)
+        signal.signal(number, stop)
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_serve(server, served, bound))
+    _leave()
 
 
-def _stop_before_ready(number: int, _: object) -> None:
-    sys.exit(128 + number)
-
-
-async def _serve(served: Served, bound: socket.socket, grace_seconds: float) -> None:
-    config = uvicorn.Config(
-        served.application,
+def _config(application: Application, grace_seconds: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -93,9 +95,12 @@ async def _serve(served: Served, bound: socket.socket, grace_seconds: float) -> 
         server_header=False,
         proxy_headers=False,
     )
+
+
+async def _serve(server: uvicorn.Server, served: Served, bound: socket.socket) -> None:
     host, port = bound.getsockname()[:2]
     _log.info("Ready on http://%s:%s", host, port)
-    await uvicorn.Server(config).serve(sockets=[bound])
+    await server.serve(sockets=[bound])
     served.pool.shutdown(wait=False, cancel_futures=True)
     await _close(served.instance)
 
@@ -112,7 +117,7 @@ async def _close(instance: object) -> None:
         _log.error("Closing %s failed", type(instance).__name__, exc_info=error)
 
 
-def _leave(pool: ThreadPoolExecutor) -> None:
+def _leave() -> None:
     """End the process even if a call outlived its grace: the interpreter would wait for its thread without end."""
     stuck = [each for each in threading.enumerate() if each.name.startswith(POOL_PREFIX) and each.is_alive()]
     for each in stuck:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
@@ -91,4 +91,5 @@ class Endpoint(Object[EndpointSpec, EndpointStatus]):
     KIND: ClassVar[str] = "endpoint"
     PLURAL: ClassVar[str] = "endpoints"
 
+    kind: Literal["endpoint"] = "endpoint"
     status: EndpointStatus = EndpointStatus()

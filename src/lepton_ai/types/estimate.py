@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lepton_ai.types.base import Model, Object, ObjectStatus
 
@@ -26,4 +26,5 @@ class EstimateRecord(Object[EstimateSpec, EstimateStatus]):
     KIND: ClassVar[str] = "estimate"
     PLURAL: ClassVar[str] = "estimates"
 
+    kind: Literal["estimate"] = "estimate"
     status: EstimateStatus = EstimateStatus()

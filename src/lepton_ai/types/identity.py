@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime
 
@@ -35,6 +35,7 @@ class Project(Object[ProjectSpec, ProjectStatus]):
     KIND: ClassVar[str] = "project"
     PLURAL: ClassVar[str] = "projects"
 
+    kind: Literal["project"] = "project"
     spec: ProjectSpec = ProjectSpec()
     status: ProjectStatus = ProjectStatus()
 
@@ -53,6 +54,7 @@ class User(Object[UserSpec, UserStatus]):
     KIND: ClassVar[str] = "user"
     PLURAL: ClassVar[str] = "users"
 
+    kind: Literal["user"] = "user"
     spec: UserSpec = UserSpec()
     status: UserStatus = UserStatus()
 
@@ -73,6 +75,7 @@ class Token(Object[TokenSpec, TokenStatus]):
     KIND: ClassVar[str] = "token"
     PLURAL: ClassVar[str] = "tokens"
 
+    kind: Literal["token"] = "token"
     status: TokenStatus = TokenStatus()
 
 
@@ -90,5 +93,6 @@ class Secret(Object[SecretSpec, SecretStatus]):
     KIND: ClassVar[str] = "secret"
     PLURAL: ClassVar[str] = "secrets"
 
+    kind: Literal["secret"] = "secret"
     spec: SecretSpec = SecretSpec()
     status: SecretStatus = SecretStatus()

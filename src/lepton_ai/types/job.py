@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
@@ -22,6 +22,9 @@ RETRIES_MAX = 100
 Word = Annotated[str, StringConstraints(max_length=131_072)]  # Linux takes no longer argument (MAX_ARG_STRLEN)
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+
+
+_INTERPRETERS = ("python", "bash", "sh", "node", "torchrun", "uv")  # the program proper is their first argument
 
 
 class JobState(StrEnum):
@@ -127,7 +130,21 @@ class Job(Object[JobSpec, JobStatus]):
     KIND: ClassVar[str] = "job"
     PLURAL: ClassVar[str] = "jobs"
 
+    kind: Literal["job"] = "job"
     status: JobStatus = JobStatus()
 
     def is_final(self) -> bool:
         return not MOVES[self.status.state]
+
+    def task_kind(self) -> str:
+        """Return what the estimates learn by: who runs which program, on how many replicas; arguments vary too much."""
+        words = self.spec.command
+        first = words[0].rsplit("/", maxsplit=1)[-1] if words else ""
+        if not words:
+            program = f"function:{self.metadata.labels.get('function', '')}"
+        elif first.startswith(_INTERPRETERS):
+            script = next((word for word in words[1:] if not word.startswith("-")), "")
+            program = f"{first} {script[:80]}"
+        else:
+            program = first[:80]
+        return f"{self.metadata.created_by}/{program}/{self.spec.replicas}"

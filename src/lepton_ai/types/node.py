@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import AwareDatetime
 
@@ -107,5 +107,6 @@ class Node(Object[NodeSpec, NodeStatus]):
     KIND: ClassVar[str] = "node"
     PLURAL: ClassVar[str] = "nodes"
 
+    kind: Literal["node"] = "node"
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()

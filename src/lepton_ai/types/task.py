@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -131,6 +131,7 @@ class Task(Object[TaskSpec, TaskStatus]):
     KIND: ClassVar[str] = "task"
     PLURAL: ClassVar[str] = "tasks"
 
+    kind: Literal["task"] = "task"
     status: TaskStatus = TaskStatus()
 
     def is_final(self) -> bool:

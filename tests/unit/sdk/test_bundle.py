@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_the_same_files_give_the_same_digest_whatever_their_order_times_and_mode
 def test_any_change_gives_another_digest(tmp_path: Path, change: str) -> None:
     folder = write(tmp_path / "code", a="1")
     before = pack(folder, bytes_max=MEGABYTE).digest
-    changes = {
+    changes: dict[str, Callable[[], object]] = {
         "content": lambda: (folder / "a").write_text("2"),
         "name": lambda: (folder / "a").rename(folder / "b"),
         "executable": lambda: (folder / "a").chmod(0o755),

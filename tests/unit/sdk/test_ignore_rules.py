@@ -70,7 +70,7 @@ def test_git_agrees_about_a_tree_of_patterns(tmp_path: Path) -> None:
     make(
         tmp_path,
         **{
-            ".gitignore": "*.pt\n/out\nlogs/**\n!logs/keep\n# note\n\\#odd\nbuild/\n**/cache/*.tmp\nspace\\ \n[ab].txt\n",
+            ".gitignore": "*.pt\n/out\nlogs/**\n!logs/keep\n# note\n\\#odd\nbuild/\n**/cache/*.tmp\nspace\\ \n[ab].txt",
             "sub/.gitignore": "!x.pt\n/only\n",
             "x.pt": "", "sub/x.pt": "", "sub/y.pt": "", "out/a": "", "sub/out/a": "", "logs/a": "", "logs/keep": "",
             "#odd": "", "build/a": "", "sub/build": "", "p/cache/a.tmp": "", "p/cache/a.txt": "", "only": "",

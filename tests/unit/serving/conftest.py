@@ -28,7 +28,7 @@ async def serve() -> AsyncIterator[Serve]:
     def start(instance: object, body_bytes_max: int = BODY_BYTES_MAX) -> httpx.AsyncClient:
         metrics = Metrics()
         application = Application(routes_of(instance, pool, metrics), metrics, body_bytes_max)
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://replica")  # type: ignore[arg-type]
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://replica")
 
     yield start
     pool.shutdown()

@@ -46,12 +46,9 @@ async def test_a_batch_that_does_not_fill_starts_when_its_first_call_has_waited_
     assert run.batches == [[1, 2]]
 
 
-async def test_a_lone_caller_does_not_wait_after_its_first_call() -> None:
-    run = Doubler()
-    batcher = Batcher(run, BatchLimits(2, NEVER_SECONDS))
-    batcher_warm = Batcher(run, BatchLimits(2, 0.0))
-    await batcher_warm.submit(1, 1)
-    batcher._is_alone = batcher_warm._is_alone  # the state after a batch of a single call
+async def test_a_caller_behind_a_batch_of_one_call_does_not_wait() -> None:
+    batcher = Batcher(Doubler(), BatchLimits(2, NEVER_SECONDS))
+    assert await batcher.submit(1, 2) == 2  # full by itself
     assert await batcher.submit(2, 1) == 4
 
 
@@ -112,5 +109,5 @@ async def test_a_call_whose_caller_has_gone_is_left_out() -> None:
     pending[1].cancel()
     await asyncio.sleep(0)
     run.gate.set()
-    assert await asyncio.gather(pending[0], pending[2]) == [2, 6]
+    assert [await pending[0], await pending[2]] == [2, 6]
     assert run.batches == [[1], [3]]

@@ -131,12 +131,15 @@ def _server_lines(route: EndpointRoute) -> str:
 
 
 def _maps(desired: DataPlane) -> dict[str, Mapping[str, str]]:
-    health = {server.id: server.health_path for route in desired.endpoints for server in route.servers}
-    return {
+    maps: dict[str, Mapping[str, str]] = {
         TOKENS: dict(sorted(_token_entries(desired))),
         ROUTES: {f"{route.project}/{route.name}": route.backend for route in desired.endpoints},
-        HEALTH: {key: path for key, path in health.items() if path},
     }
+    probed = [route for route in desired.endpoints if route.health is HealthCheck.HTTP]
+    if probed:  # HAProxy knows only the maps that its configuration uses
+        servers = [server for route in probed for server in route.servers if server.health_path]
+        maps[HEALTH] = {server.id: server.health_path for server in servers}
+    return maps
 
 
 def _token_entries(desired: DataPlane) -> Iterator[tuple[str, str]]:

@@ -61,8 +61,16 @@ class HaproxyProcess:
         self._binary = binary
 
     def is_running(self) -> bool:
-        """Tell whether it runs and answers. Nobody else can answer: the socket is in a folder that only we enter."""
-        return runtime.is_answering(self._place.master_socket, SHOW_PROC)
+        """Tell whether it runs and answers. Nobody else can answer: the socket is in a folder that only we enter.
+
+        A master that is there but silent gets READY_TIMEOUT_SECONDS: it may be in the middle of a reload.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while not runtime.is_answering(self._place.master_socket, SHOW_PROC):
+            if self._find() is None or time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def pid(self) -> int | None:
         """Return the master's process id, or None if it does not run."""
@@ -83,11 +91,9 @@ class HaproxyProcess:
         done = self._run(*arguments, "-f", str(place.config))
         if done.returncode != 0:
             raise _start_failure(done.stderr, address, port)
-        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-        while not runtime.is_answering(place.stats_socket, "show info"):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"HAProxy started but did not answer within {READY_TIMEOUT_SECONDS:.0f} s.")
-            time.sleep(POLL_SECONDS)
+        # The daemon detaches before either of its processes listens to us.
+        if not (self.is_running() and _answers_soon(place.stats_socket)):
+            raise Unavailable(f"HAProxy started but did not answer within {READY_TIMEOUT_SECONDS:.0f} s.")
 
     def reload(self, address: str, port: int) -> None:
         """Let a new worker take over with the file on disk, while the old one ends what it began.
@@ -153,11 +159,20 @@ class HaproxyProcess:
             raise Unavailable(f"{binary} cannot be run: {error.strerror}.", hint=INSTALL_HINT) from error
 
 
+def _answers_soon(path: Path) -> bool:
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while not runtime.is_answering(path, "show info"):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
 def _start_failure(output: str, address: str, port: int) -> Unavailable:
     if "Address already in use" in output and f":{port}]" in output:
         return Unavailable(
             f"Port {port} on {address} is taken{_holder(port)}.",
-            hint="Stop that program, or choose another port: LEPTON_PORT, or `port` in config.toml; 0 takes a free one.",
+            hint="Stop that program, or choose another port: LEPTON_PORT or `port` in config.toml (0: a free one).",
         )
     return Unavailable(f"HAProxy refuses to start: {_own_line(output)}", hint=_start_hint(output, port))
 

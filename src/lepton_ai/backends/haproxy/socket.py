@@ -54,8 +54,12 @@ def send_all(path: Path, commands: Sequence[str]) -> None:
 
 def read_map(path: Path, name: str) -> dict[str, str]:
     """Return the entries of a map as the running worker holds them."""
-    rows = (line.split(" ", 2) for line in ask(path, f"show map {name}").splitlines())
-    return {row[1]: row[2] for row in rows if len(row) == 3}
+    answer = ask(path, f"show map {name}")
+    # An entry is `0x5581... KEY VALUE`; anything else is a complaint.
+    rows = [line.split(" ", 2) for line in answer.splitlines() if line.strip()]
+    if not all(len(row) == 3 and row[0].startswith("0x") for row in rows):
+        raise Unavailable(f"HAProxy does not show its map {name}: {answer.strip()[:200]}")
+    return {key: value for _, key, value in rows}
 
 
 def read_description(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 
 from lepton_ai.errors import Unavailable
 from lepton_ai.node.replica_folder import Claim
@@ -12,7 +13,7 @@ from lepton_ai.node.supervisor import records
 def open_process(claim: Claim) -> int:
     """Return a pidfd of the supervisor that made `claim`, or -1 if it has ended; raises Unavailable.
 
-    The start time is compared after the pidfd is open: from then on the number cannot pass to another process unnoticed.
+    The start time is compared once the pidfd is open: from then on the number cannot pass on unnoticed.
     """
     if claim.boot_id != records.boot_id():
         return -1
@@ -30,7 +31,7 @@ def open_process(claim: Claim) -> int:
         is_same = records.start_time(claim.pid) == claim.start_time
     except (OSError, IndexError):
         is_same = False
-    if not is_same:
+    if not is_same or _has_ended(pidfd):
         os.close(pidfd)
         return -1
     return pidfd
@@ -44,3 +45,10 @@ def reap(pidfd: int) -> None:
         return  # Another core's child: the system collects it.
     finally:
         os.close(pidfd)
+
+
+def _has_ended(pidfd: int) -> bool:
+    """Tell it at once, also of one that its new parent has not collected yet: in some containers nobody ever does."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -7,8 +7,8 @@ import socket
 
 from lepton_ai.errors import Unavailable
 
-# Below 32768, where Linux begins to hand out ports to outgoing connections: a port that is free now stays free until the
-# replica binds it, unless somebody asks for this very number.
+# Below 32768, where Linux begins to hand out ports to outgoing connections: a port that is free now stays free until
+# the replica binds it, unless somebody asks for this very number.
 FIRST, LAST = 20_000, 32_000
 TRIES = 200
 

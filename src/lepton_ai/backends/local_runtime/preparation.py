@@ -6,45 +6,39 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lepton_ai.errors import Unavailable
 from lepton_ai.types.task import Program
 
-# Two: one environment that takes minutes must not hold up a bundle that takes milliseconds; more would only share the disk.
+# One environment that takes minutes must not hold up a bundle that takes milliseconds; more would only share the disk.
 WORKERS = 2
 REQUIREMENTS_SHOWN = 5
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Preparation:
-    """What was prepared beside the content of the working directory."""
-
-    bin_folder: Path | None = None  # of the virtual environment: comes first in PATH
-
-
-# Fills the given empty folder, which later becomes the working directory under another name, and returns the rest. Raises a
-# LeptonError with a sentence for the owner.
-Prepare = Callable[[Program, Path], Preparation]
+Progress = Callable[[str], None]
+# Fills the given empty folder, which later becomes the working directory under another name, tells each step in a
+# sentence, and returns the `bin` folder of the virtual environment or None. Raises a LeptonError for the owner to read.
+# `node.preparation.Preparer.prepare` is one.
+Prepare = Callable[[Program, Path, Progress], Path | None]
 
 
 def needs_preparation(program: Program) -> bool:
     """Tell whether there is anything to do before the program can start."""
-    return bool(program.bundle or program.requirements)
+    return bool(program.bundle or program.call or program.requirements)
 
 
 def describe_preparation(program: Program) -> str:
     """Say what is being done, for whoever waits for it."""
     if not program.requirements:
-        return "unpacking the working directory"
+        return "fetching the working directory"
     shown = ", ".join(program.requirements[:REQUIREMENTS_SHOWN])
     more = len(program.requirements) - REQUIREMENTS_SHOWN
     return f"building the environment: {shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def prepare_nothing(program: Program, folder: Path) -> Preparation:
+def prepare_nothing(program: Program, folder: Path, on_progress: Progress) -> Path | None:
     """Refuse programs that need a bundle or requirements; the choice where nobody can provide them."""
     raise Unavailable("This runtime was built without bundles and virtual environments.", hint="Give it `prepare`.")
 

@@ -26,6 +26,7 @@ LOOK_SECONDS = (
     0.02  # between claim and start lie milliseconds, and an adopted supervisor cannot tell when they are over
 )
 LOOK_SECONDS_MAX = 1.0
+NO_START = "The supervisor ended before it could start the command; is the disk full, or was it killed?"
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +103,8 @@ class Roster:
         ended = Ended(ReplicaExit(kind=kind, sentence=sentence), 0.0, self._clock.now().timestamp())
         with self.lock:
             try:
-                if not entry.folder.claim_for_core(entry.facts):
+                is_ours = entry.folder.claim_for_core(entry.facts)
+                if not is_ours and (claim := entry.folder.claim()) and claim.pid:
                     self.look(entry)
                     return
                 entry.folder.write_ended(ended)
@@ -118,7 +120,7 @@ class Roster:
             if ended := entry.folder.ended():
                 self._settle(entry, ended)
             elif claim is None or claim.pid == 0:
-                self.refuse(entry, ExitKind.NOT_STARTED, "The supervisor ended before it could start the command.")
+                self.refuse(entry, ExitKind.NOT_STARTED, NO_START)
             else:
                 self._take_hold(entry, claim)
 

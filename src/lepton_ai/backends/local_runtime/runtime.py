@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from lepton_ai.backends.local_runtime.folders import Folders
 from lepton_ai.backends.local_runtime.preparation import (
-    Preparation,
     Prepare,
     Workers,
     describe_preparation,
@@ -91,7 +91,7 @@ class LocalRuntime:
                 self._workers.submit(lambda: self._prepare_and_launch(order, entry))
                 return
             try:
-                self._launch(order, entry, Preparation(), "")
+                self._launch(order, entry, "", None)
             except LeptonError:
                 self._roster.drop(order.replica_id)
                 raise
@@ -153,7 +153,7 @@ class LocalRuntime:
         return LogChunk(piece.text, piece.offset, next_offset, has_ended and next_offset >= piece.end)
 
     def read_result(self, replica_id: str) -> bytes | None:
-        """Return what a function replica wrote to LEPTON_RESULT_FILE; raises TooLarge."""
+        """Return what a function replica returned, a pickle; raises TooLarge."""
         return self._folder_of(replica_id).result()
 
     def on_change(self, wake: Callable[[], None]) -> None:
@@ -197,26 +197,36 @@ class LocalRuntime:
             if not entry.is_in_preparation:
                 return
             (entry.folder.path / prepared).mkdir(mode=0o700)
-            preparation = self._prepare(order.program, entry.folder.path / prepared)
-            self._launch(order, entry, preparation, prepared)
+            tell = partial(self._tell_progress, entry)
+            bin_folder = self._prepare(order.program, entry.folder.path / prepared, tell)
+            self._launch(order, entry, prepared, bin_folder)
         except LeptonError as error:
             self._refuse_unprepared(entry, str(error))
         except OSError as error:
             self._refuse_unprepared(entry, f"The replica could not be prepared: {error.strerror} ({error.filename}).")
+        except Exception as error:  # `prepare` is others' code: its mistake must not leave the replica waiting for ever
+            _log.exception("preparation failed", extra={"replica": entry.replica_id})
+            self._refuse_unprepared(entry, f"The replica could not be prepared: {type(error).__name__}.")
+
+    def _tell_progress(self, entry: Entry, sentence: str) -> None:
+        with self._roster.lock:
+            if entry.is_in_preparation:
+                entry.replica = entry.replica.replace(sentence=sentence)
+        self._wake()
 
     def _refuse_unprepared(self, entry: Entry, sentence: str) -> None:
         with self._roster.lock:
             if entry.is_in_preparation:
                 self._roster.refuse(entry, ExitKind.NOT_STARTED, sentence)
 
-    def _launch(self, order: ReplicaOrder, entry: Entry, preparation: Preparation, prepared: str) -> None:
+    def _launch(self, order: ReplicaOrder, entry: Entry, prepared: str, bin_folder: Path | None) -> None:
         with self._roster.lock:
             if prepared and not entry.is_in_preparation:
                 return  # It was stopped while it was prepared.
             ceiling = Ceiling(order.allocation.memory_bytes, order.allocation.cpu_milli, order.processes)
             port = self._roster.ports.take() if order.program.needs_port else 0
             plan = self._limits.plan(order.replica_id, ceiling)
-            setting = Setting(entry.folder.path, port, plan, preparation, prepared, self._log_bytes_max)
+            setting = Setting(entry.folder.path, port, plan, prepared, bin_folder, self._log_bytes_max)
             try:
                 spawned = spawn(build_launch(order, setting), entry.folder.path)
             except LeptonError:

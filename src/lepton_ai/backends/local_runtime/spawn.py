@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lepton_ai.backends.local_runtime.preparation import Preparation
 from lepton_ai.errors import Unavailable
 from lepton_ai.kernel.runtime import ReplicaOrder
 from lepton_ai.node import supervisor
@@ -21,7 +20,6 @@ from lepton_ai.node.supervisor.launch import LAUNCH_FD, STATUS_FD, Launch
 
 SUPERVISOR = str(Path(supervisor.__file__).with_name("__main__.py"))
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RESULT_VARIABLE = "LEPTON_RESULT_FILE"  # where a function's replica writes what it returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +33,13 @@ class Spawned:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where one replica will run: its folder, port, limits and what was prepared in `prepared` (empty: nothing)."""
+    """Where one replica will run; `prepared` names its prepared working directory in `folder`, or is empty."""
 
     folder: Path
     port: int
     plan: LimitPlan
-    preparation: Preparation
     prepared: str
+    bin_folder: Path | None  # of its virtual environment
     log_bytes_max: int
 
 
@@ -89,11 +87,10 @@ def build_environment(order: ReplicaOrder, setting: Setting) -> dict[str, str]:
         **order.env,
         **order.secrets,
         FOLDER_VARIABLE: str(setting.folder),
-        RESULT_VARIABLE: str(setting.folder / records.RESULT),
     }
     if setting.port:
         environment["PORT"] = str(setting.port)
-    return _with_virtual_environment(environment, setting.preparation.bin_folder)
+    return _with_virtual_environment(environment, setting.bin_folder)
 
 
 def spawn(launch: Launch, folder: Path) -> Spawned:

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lepton_ai.kernel.scheduling.demand import Option, Shape, rooms_of
-from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger
+from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger, Pool
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation, DeviceShare
 
 FULL_NODES_MAX = 16  # so many full nodes a gang's search passes before it forgets them
+CEILING_USES = 64  # renewing a ceiling costs as much as one closer look
 Spot = tuple[int, tuple[int, ...]]  # one replica: its node and the columns of its devices
 
 
 @dataclass(slots=True)
 class Cursor:
-    """How far the search for one shape on one option has got.
+    """How far the search for one shape in one pool has got.
 
     Free amounts only shrink within a pass, so what was too full once stays so, and the search never goes back: a pass
     costs one look at the nodes per shape, not per task. `ledgers` must all have room: what is free now, and what each
@@ -25,7 +26,7 @@ class Cursor:
     """
 
     shape: Shape
-    option: Option
+    pool: Pool
     ledgers: tuple[Ledger, ...]
     order: list[int]  # nodes that had room when the search began, best first
     broken: list[int]  # shared by all cursors: nodes in the order in which a whole device of theirs was broken
@@ -33,11 +34,25 @@ class Cursor:
     at: int = 0
     partly_at: int = 0
     broken_at: int = 0
+    far: tuple[Ledger, ...] = ()  # the ledgers that count on most nodes, and on those with reservations
+    near: dict[int, tuple[Ledger, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.far = self.ledgers[:1]
+        for node in frozenset().union(*(ledger.rows for ledger in self.ledgers[1:])):
+            self.near[node] = (*self.far, *(ledger for ledger in self.ledgers[1:] if node in ledger.rows))
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.at >= len(self.order)
 
     def find(self) -> list[Spot] | None:
         """Return a spot for every replica, or None if the gang has no room; takes nothing."""
-        if self.shape.size == 1:
-            return self._find_one()
+        if self.at >= len(self.order):
+            return None
+        return self._find_one() if self.shape.size == 1 else self._find_gang()
+
+    def _find_gang(self) -> list[Spot] | None:
         spots: list[Spot] = []
         full = 0
         for node in self.order:
@@ -47,73 +62,116 @@ class Cursor:
                 return spots
             full += not here
             if full > FULL_NODES_MAX:
-                return self._find_again()
-        self.order, self.at = [], 0
+                self._forget_full_nodes()
+                return self._find_gang()
+        self.order = []
         return None
-
-    def _find_again(self) -> list[Spot] | None:
-        """Drop the nodes that are full from the order, so that no later search passes them."""
-        self.order = [node for node in self.order if self._spots_on(node, 1)]
-        return self.find()
 
     def _find_one(self) -> list[Spot] | None:
         if self.shape.devices and self.shape.share_milli < WHOLE_DEVICE_MILLI:
-            spot = self._find_partly_used()
-            if spot is not None:
-                return [spot]
+            spots = self._find_partly_used()
+            if spots:
+                return spots
+        full = 0
         while self.at < len(self.order):
             here = self._spots_on(self.order[self.at], 1)
             if here:
                 return here
             self.at += 1
+            full += 1
+            if full > FULL_NODES_MAX:
+                self._forget_full_nodes()
+                full = 0
         return None
 
-    def _find_partly_used(self) -> Spot | None:
+    def _find_partly_used(self) -> list[Spot]:
         """Look at devices that are broken already before another whole one is."""
         while self.partly_at < len(self.partly):
             spots = self._spots_on(self.partly[self.partly_at], 1, only_broken=True)
             if spots:
-                return spots[0]
+                return spots
             self.partly_at += 1
         while self.broken_at < len(self.broken):
             node = self.broken[self.broken_at]
-            spots = self._spots_on(node, 1, only_broken=True) if self.option.nodes[node] else []
+            spots = self._spots_on(node, 1, only_broken=True) if self.pool.nodes[node] else []
             if spots:
-                return spots[0]
+                return spots
             self.broken_at += 1
-        return None
+        return []
 
     def _spots_on(self, node: int, wanted: int, *, only_broken: bool = False) -> list[Spot]:
         """Return up to `wanted` spots on `node`."""
         shape, room = self.shape, wanted
-        for ledger in self.ledgers:
+        ledgers = self.near.get(node, self.far) if self.near else self.far
+        for ledger in ledgers:
             if shape.cpu_milli:
                 room = min(room, ledger.cpu_cells[node] // shape.cpu_milli)
             if shape.memory_bytes:
                 room = min(room, ledger.memory_cells[node] // shape.memory_bytes)
-        if room <= 0:
-            return []
+            if room <= 0:
+                return []
         if not shape.devices:
             return [(node, ())] * room
-        free = [(min(ledger.device_cells[node, c] for ledger in self.ledgers), c) for c in self.option.columns[node]]
+        columns = self.pool.columns[node]
+        if len(ledgers) == 1:
+            cells = ledgers[0].device_cells
+            free = [(cells[node, c], c) for c in columns]
+        else:
+            free = [(min(ledger.device_cells[node, c] for ledger in ledgers), c) for c in columns]
         if shape.share_milli < WHOLE_DEVICE_MILLI:
             return [(node, (c,)) for c in _tightest(free, shape.share_milli, room, only_broken=only_broken)]
         whole = [c for amount, c in free if amount >= WHOLE_DEVICE_MILLI]
         count = shape.devices
         return [(node, tuple(whole[i * count : (i + 1) * count])) for i in range(min(room, len(whole) // count))]
 
+    def _forget_full_nodes(self) -> None:
+        """Drop all nodes without room from what is left of the order, in one look."""
+        rows = np.array(self.order[self.at :], dtype=np.int64)
+        rooms = rooms_in(self.shape, self.pool, _least(self.ledgers), rows)
+        self.order, self.at = rows[rooms > 0].tolist(), 0
+        if int(rooms.sum()) < self.shape.size:
+            self.order = []
 
-def cursor_for(shape: Shape, option: Option, ledgers: tuple[Ledger, ...], fleet: Fleet, broken: list[int]) -> Cursor:
+
+def cursor_for(shape: Shape, pool: Pool, ledgers: tuple[Ledger, ...], fleet: Fleet, broken: list[int]) -> Cursor:
     """Look at all nodes once and begin a search over those that have room now."""
-    free = ledgers[0] if len(ledgers) == 1 else _least(ledgers)
-    rooms = rooms_of(shape, free.cpu, free.memory, free.devices, option.eligible) * option.nodes
+    free = _least(ledgers)
+    rows = np.flatnonzero(pool.nodes)
+    rooms = rooms_in(shape, pool, free, rows)
     if int(rooms.sum()) < shape.size:
-        return Cursor(shape, option, ledgers, [], broken)
-    rows = np.flatnonzero(rooms)
-    keys = _preference(shape, rooms[rows], rows, fleet, ledgers[0])
-    order = rows[np.lexsort((rows, *keys))].tolist()
-    partly = _partly_used(shape, option, free, fleet) if shape.devices else []
-    return Cursor(shape, option, ledgers, order, broken, partly, broken_at=len(broken))
+        return Cursor(shape, pool, ledgers, [], broken)
+    has_room = rooms > 0
+    rows, rooms = rows[has_room], rooms[has_room]
+    order = rows[np.lexsort((rows, *_preference(shape, rooms, rows, fleet, ledgers[0])))].tolist()
+    partly = _partly_used(shape, pool, free, fleet) if shape.devices else []
+    return Cursor(shape, pool, ledgers, order, broken, partly, broken_at=len(broken))
+
+
+class Ceilings:
+    """The most CPU and memory that any node of a pool has free: most shapes of a long queue need no closer look.
+
+    Free amounts only shrink within a pass, so that an old ceiling is too high at worst; it is renewed now and then.
+    """
+
+    def __init__(self, free: Ledger) -> None:
+        self._free = free
+        self._known: dict[int, list[int]] = {}  # most CPU, most memory, uses left
+
+    def may_fit(self, shape: Shape, pool: Pool) -> bool:
+        """Tell whether one replica may fit on some node; True is no promise."""
+        ceiling = self._known.get(id(pool))
+        if ceiling is None or ceiling[2] <= 0:
+            most = (int(self._free.cpu[pool.nodes].max()), int(self._free.memory[pool.nodes].max()))
+            ceiling = self._known[id(pool)] = [*most, CEILING_USES]
+        ceiling[2] -= 1
+        return shape.cpu_milli <= ceiling[0] and shape.memory_bytes <= ceiling[1]
+
+
+def rooms_in(shape: Shape, pool: Pool, free: Ledger, rows: Ints) -> Ints:
+    """Return how many replicas fit on each of `rows`."""
+    eligible = None if pool.eligible is None else pool.eligible[rows]
+    devices = free.devices[rows] if shape.devices else free.devices
+    return rooms_of(shape, free.cpu[rows], free.memory[rows], devices, eligible)
 
 
 def allocations_of(spots: Sequence[Spot], shape: Shape, fleet: Fleet) -> tuple[Allocation, ...]:
@@ -140,11 +198,11 @@ def _preference(shape: Shape, rooms: Ints, rows: Ints, fleet: Fleet, free: Ledge
     return is_idle.astype(np.int64), shunned
 
 
-def _partly_used(shape: Shape, option: Option, free: Ledger, fleet: Fleet) -> list[int]:
+def _partly_used(shape: Shape, pool: Pool, free: Ledger, fleet: Fleet) -> list[int]:
     """Return the nodes with a broken device that has room, the tightest first."""
-    if option.eligible is None or shape.share_milli >= WHOLE_DEVICE_MILLI:
+    if pool.eligible is None or shape.share_milli >= WHOLE_DEVICE_MILLI:
         return []
-    fits = (free.devices >= shape.share_milli) & (free.devices < fleet.device_total) & option.eligible
+    fits = (free.devices >= shape.share_milli) & (free.devices < fleet.device_total) & pool.eligible
     tightness = np.where(fits, free.devices, WHOLE_DEVICE_MILLI + 1).min(axis=1)
     rows = np.flatnonzero(fits.any(axis=1))
     tightest: list[int] = rows[np.lexsort((rows, tightness[rows]))].tolist()
@@ -165,6 +223,8 @@ def _tightest(free: list[tuple[int, int]], share: int, wanted: int, *, only_brok
 
 
 def _least(ledgers: Sequence[Ledger]) -> Ledger:
+    if len(ledgers) == 1:
+        return ledgers[0]
     return Ledger(
         np.minimum.reduce([ledger.cpu for ledger in ledgers]),
         np.minimum.reduce([ledger.memory for ledger in ledgers]),

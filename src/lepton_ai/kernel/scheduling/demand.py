@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Make, Pool
 from lepton_ai.kernel.scheduling.snapshot import Demand
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 
 SHARE_MIN = 1e-9  # a demand for nothing must not have an infinite index
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """A demand as plain numbers: a queue of 10,000 tasks has few of them, and each is looked at once.
 
     Amounts are per replica, `size` replicas start together. `devices` is 0 where no accelerator is asked for.
@@ -33,18 +32,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One class of resource that could run a shape. A gang that no single class can hold gets one option of several."""
+    """A pool that could run a shape, and the share of the scarcest thing that it would hold there, 0..1 of all."""
 
-    classes: tuple[str, ...]
-    nodes: Bools  # which nodes count
-    eligible: Bools | None  # which devices of each node; None where the shape asks for none
-    columns: Sequence[tuple[int, ...]]  # the same for one node at a time
-    share: float  # of the scarcest thing that it holds, 0..1 of the whole cluster
-    takes_device_room: bool  # CPU work on nodes with accelerators: the last resort
-
-    @property
-    def name(self) -> str:
-        return "+".join(self.classes)
+    pool: Pool
+    share: float
 
 
 def shape_of(demand: Demand) -> Shape:
@@ -63,24 +54,37 @@ def is_kind(wanted: str, kind: str) -> bool:
 
 
 def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:
-    """Return the options that could hold the whole gang on empty machines, in a fixed order; none if nothing could."""
-    single = _device_options(shape, fleet) if shape.devices else _cpu_options(shape, fleet)
-    able = tuple(option for option in single if holds(shape, option, fleet))
-    if able or len(single) < 2:
-        return able
-    mixed = _union(single)
-    return (mixed,) if holds(shape, mixed, fleet) else ()
+    """Return the options that could hold the whole gang on empty machines, in a fixed order; none if nothing could.
+
+    Single replicas see nodes with and without accelerators apart, so that CPU work can shun the former.
+    """
+    pools = _device_pools(shape, fleet) if shape.devices else fleet.cpu_pools(apart=shape.size == 1)
+    able = [pool for pool in pools if holds(shape, pool)]
+    if not able and len(pools) > 1:
+        able = [pool for pool in (fleet.joined(pools),) if holds(shape, pool)]
+    return tuple(Option(pool, _share(shape, fleet, pool.devices_milli)) for pool in able)
 
 
-def holds(shape: Shape, option: Option, fleet: Fleet) -> bool:
-    """Tell whether the gang would fit if nothing else ran."""
-    return int(rooms_when_empty(shape, option, fleet).sum()) >= shape.size
+def holds(shape: Shape, pool: Pool) -> bool:
+    """Tell whether the gang would fit on `pool` if nothing else ran."""
+    rooms = 0
+    for make, count in pool.makes:
+        rooms += room_on(shape, make) * count
+        if rooms >= shape.size:
+            return True
+    return False
 
 
-def rooms_when_empty(shape: Shape, option: Option, fleet: Fleet) -> Ints:
-    """Return how many replicas each node could hold if nothing else ran."""
-    rooms = rooms_of(shape, fleet.cpu_total, fleet.memory_total, fleet.device_total, option.eligible)
-    return rooms * option.nodes
+def room_on(shape: Shape, make: Make) -> int:
+    """Return how many replicas an empty machine holds, at most the whole gang."""
+    room = shape.size
+    if shape.cpu_milli:
+        room = min(room, make.cpu_milli // shape.cpu_milli)
+    if shape.memory_bytes:
+        room = min(room, make.memory_bytes // shape.memory_bytes)
+    if shape.devices:
+        room = min(room, sum(milli // shape.share_milli for milli in make.devices) // shape.devices)
+    return room
 
 
 def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bools | None) -> Ints:
@@ -96,29 +100,10 @@ def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Boo
     return np.maximum(rooms, 0)
 
 
-def _cpu_options(shape: Shape, fleet: Fleet) -> list[Option]:
-    """Single replicas see nodes with and without accelerators apart, so that they can shun the former."""
-    options = []
-    share = _share(shape, fleet, 0)
-    for code, name in enumerate(fleet.cpu_classes):
-        members = fleet.is_schedulable & (fleet.cpu_class == code)
-        halves = (members & ~fleet.has_devices, members & fleet.has_devices)
-        for nodes in halves if shape.size == 1 else (members,):
-            if nodes.any():
-                takes = bool(fleet.has_devices[nodes].any())
-                options.append(Option((name,), nodes, None, fleet.no_columns, share, takes))
-    return options
-
-
-def _device_options(shape: Shape, fleet: Fleet) -> list[Option]:
-    options = []
-    for name in fleet.device_kinds:
-        if is_kind(shape.kind, name):
-            mask = fleet.devices_of(name, shape.device_memory_min, shape.device_memory_max)
-            if mask.total_milli:
-                share = _share(shape, fleet, mask.total_milli)
-                options.append(Option((name,), mask.nodes, mask.eligible, mask.columns, share, False))
-    return options
+def _device_pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:
+    bounds = (shape.device_memory_min, shape.device_memory_max)
+    pools = (fleet.device_pool(kind, *bounds) for kind in fleet.device_kinds if is_kind(shape.kind, kind))
+    return tuple(pool for pool in pools if pool.devices_milli)
 
 
 def _share(shape: Shape, fleet: Fleet, devices_milli: int) -> float:
@@ -131,15 +116,3 @@ def _share(shape: Shape, fleet: Fleet, devices_milli: int) -> float:
     if devices_milli:
         parts.append(shape.devices * shape.share_milli / devices_milli)
     return shape.size * max(parts)
-
-
-def _union(options: Sequence[Option]) -> Option:
-    nodes = np.logical_or.reduce([option.nodes for option in options])
-    classes = tuple(sorted({name for option in options for name in option.classes}))
-    share = min(option.share for option in options)
-    takes = any(option.takes_device_room for option in options)
-    if options[0].eligible is None:
-        return Option(classes, nodes, None, options[0].columns, share, takes)
-    eligible = np.logical_or.reduce([option.eligible for option in options if option.eligible is not None])
-    columns = tuple(tuple(sorted(sum(parts, ()))) for parts in zip(*(o.columns for o in options), strict=True))
-    return Option(classes, nodes, eligible, columns, share, takes)

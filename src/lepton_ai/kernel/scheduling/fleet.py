@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,11 +36,15 @@ class Holding(NamedTuple):
 
 
 class Ledger:
-    """Free amounts per node. The cells are the same memory as the arrays: single reads of them are 3 times as fast."""
+    """Free amounts per node; `rows`, if given, are the only nodes on which it says anything.
 
-    __slots__ = ("cpu", "cpu_cells", "device_cells", "devices", "memory", "memory_cells")
+    The cells are the same memory as the arrays: single reads of them are 3 times as fast.
+    """
 
-    def __init__(self, cpu: Ints, memory: Ints, devices: Ints) -> None:
+    __slots__ = ("cpu", "cpu_cells", "device_cells", "devices", "memory", "memory_cells", "rows")
+
+    def __init__(self, cpu: Ints, memory: Ints, devices: Ints, rows: frozenset[int] = frozenset()) -> None:
+        self.rows = rows
         self.cpu, self.memory, self.devices = cpu, memory, devices
         self.cpu_cells, self.memory_cells = memoryview(cpu.data), memoryview(memory.data)
         self.device_cells = memoryview(devices.data)
@@ -56,13 +61,28 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceMask:
-    """The devices of one kind within bounds of memory."""
+class Pool:
+    """The nodes and devices of one resource class (of several only for a gang that no single class can hold)."""
 
-    nodes: Bools
-    eligible: Bools
-    columns: Sequence[tuple[int, ...]]
-    total_milli: int
+    classes: tuple[str, ...]
+    nodes: Bools  # which nodes count
+    eligible: Bools | None  # which devices of each node; None for CPU work
+    columns: Sequence[tuple[int, ...]]  # the same for one node at a time
+    devices_milli: int  # thousandths of all devices
+    takes_device_room: bool  # CPU work on nodes with accelerators: the last resort
+    makes: tuple[tuple[Make, int], ...]  # the different machines, and how many there are of each
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.classes)
+
+
+class Make(NamedTuple):
+    """An empty machine as a pool sees it: equal machines are counted, not looked at one by one."""
+
+    cpu_milli: int
+    memory_bytes: int
+    devices: tuple[int, ...]  # thousandths of each eligible device
 
 
 class Fleet:
@@ -82,7 +102,9 @@ class Fleet:
         self.cpu_class = np.array([codes.get(node.cpu_class, -1) for node in self.nodes], dtype=np.int64)
         self.no_columns: Sequence[tuple[int, ...]] = ((),) * len(self.nodes)
         self._read_devices()
-        self._masks: dict[tuple[str, int, int], DeviceMask] = {}
+        self._device_pools: dict[tuple[str, int, int], Pool] = {}
+        self._cpu_pools: dict[bool, tuple[Pool, ...]] = {}
+        self._sizes: dict[str, tuple[int, int, int]] = {}
 
     def _read_devices(self) -> None:
         width = max((len(node.devices) for node in self.nodes), default=0) or 1
@@ -106,24 +128,62 @@ class Fleet:
         """Return a ledger on which everything is free."""
         return Ledger(self.cpu_total.copy(), self.memory_total.copy(), self.device_total.copy())
 
-    def devices_of(self, kind: str, memory_min: int, memory_max: int) -> DeviceMask:
+    def device_pool(self, kind: str, memory_min: int, memory_max: int) -> Pool:
         """Return the devices of `kind` on schedulable nodes with at least and (unless 0) at most so much memory."""
         key = (kind, memory_min, memory_max)
-        if key not in self._masks:
+        if key not in self._device_pools:
             eligible = (self.device_kind == self.device_kinds.index(kind)) & (self.device_memory >= memory_min)
             eligible &= self.is_schedulable[:, None] & (self.device_total > 0)
             if memory_max:
                 eligible &= self.device_memory <= memory_max
             columns = [tuple(c for c, is_in in enumerate(row) if is_in) for row in eligible.tolist()]
-            total = int(self.device_total[eligible].sum())
-            self._masks[key] = DeviceMask(eligible.any(axis=1), eligible, columns, total)
-        return self._masks[key]
+            self._device_pools[key] = self._pool((kind,), eligible.any(axis=1), eligible, columns)
+        return self._device_pools[key]
+
+    def cpu_pools(self, *, apart: bool) -> tuple[Pool, ...]:
+        """Return a pool for each CPU class; nodes with and without accelerators `apart`, if so wished."""
+        if apart not in self._cpu_pools:
+            pools = []
+            for code, name in enumerate(self.cpu_classes):
+                members = self.is_schedulable & (self.cpu_class == code)
+                for nodes in (members & ~self.has_devices, members & self.has_devices) if apart else (members,):
+                    if nodes.any():
+                        pools.append(self._pool((name,), nodes, None, self.no_columns))
+            self._cpu_pools[apart] = tuple(pools)
+        return self._cpu_pools[apart]
+
+    def joined(self, pools: Sequence[Pool]) -> Pool:
+        """Return one pool of all of `pools`."""
+        nodes = np.logical_or.reduce([pool.nodes for pool in pools])
+        classes = tuple(sorted({name for pool in pools for name in pool.classes}))
+        masks = [pool.eligible for pool in pools if pool.eligible is not None]
+        if not masks:
+            return self._pool(classes, nodes, None, self.no_columns)
+        columns = [tuple(sorted(sum(parts, ()))) for parts in zip(*(pool.columns for pool in pools), strict=True)]
+        return self._pool(classes, nodes, np.logical_or.reduce(masks), columns)
+
+    def _pool(
+        self, classes: tuple[str, ...], nodes: Bools, eligible: Bools | None, columns: Sequence[tuple[int, ...]]
+    ) -> Pool:
+        makes: Counter[Make] = Counter()
+        totals = self.device_total.tolist()
+        for row in np.flatnonzero(nodes).tolist():
+            devices = tuple(totals[row][column] for column in columns[row])
+            makes[Make(int(self.cpu_total[row]), int(self.memory_total[row]), devices)] += 1
+        milli = 0 if eligible is None else int(self.device_total[eligible].sum())
+        takes = eligible is None and bool(self.has_devices[nodes].any())
+        return Pool(classes, nodes, eligible, columns, milli, takes, tuple(makes.items()))
 
     def class_size(self, resource_class: str) -> tuple[int, int, int]:
         """Return CPU, memory and device thousandths of the nodes that have `resource_class`."""
+        if resource_class not in self._sizes:
+            self._sizes[resource_class] = self._class_size(resource_class)
+        return self._sizes[resource_class]
+
+    def _class_size(self, resource_class: str) -> tuple[int, int, int]:
         if resource_class in self.device_kinds:
-            mask = self.devices_of(resource_class, 0, 0)
-            nodes, devices = mask.nodes, mask.total_milli
+            pool = self.device_pool(resource_class, 0, 0)
+            nodes, devices = pool.nodes, pool.devices_milli
         else:
             code = self.cpu_classes.index(resource_class) if resource_class in self.cpu_classes else -2
             nodes, devices = self.is_schedulable & (self.cpu_class == code), 0

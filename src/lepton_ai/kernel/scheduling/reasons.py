@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
-from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, rooms_of, rooms_when_empty
-from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger
+from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, rooms_of
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
 from lepton_ai.kernel.scheduling.snapshot import Refusal
 from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.types.quantity import format_bytes
@@ -46,43 +48,40 @@ def impossible(shape: Shape, options: tuple[Option, ...], fleet: Fleet) -> tuple
     return Refusal.TOO_LARGE, _too_large(shape, fleet)
 
 
-def busy(shape: Shape, option: Option, fleet: Fleet, free: Ledger, opening: Opening | None) -> str:
+def busy(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, opening: Opening | None) -> str:
     """Return what is short where it is closest to enough, and when more is expected."""
     if shape.size > 1:
-        rooms = int(_rooms(shape, option, free).sum())
+        rooms = int(_rooms(shape, pool, free).sum())
         text = f"a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
         return f"{text}; {_next(opening, 'the rest is')}"
-    node = opening.node if opening and option.nodes[opening.node] else _closest(shape, option, fleet, free)
-    return f"{_short_on(shape, option, fleet, free, node)}; {_next(opening, 'the next are')}"
+    node = opening.node if opening and pool.nodes[opening.node] else _closest(shape, pool, fleet, free)
+    return f"{shortage(shape, pool, fleet, free, node)}; {_next(opening, 'the next are')}"
 
 
-def counted_refusals(shape: Shape, option: Option, fleet: Fleet, free: Ledger) -> dict[str, int]:
-    """Count the nodes of the option that cannot take even one replica now, by the first thing that they lack."""
-    one = np.flatnonzero(option.nodes & (_rooms(shape, option, free) == 0)).tolist()
-    counts: dict[str, int] = {}
-    for node in one:
-        lack = lacking(shape, option, free, node) or "room"
-        counts[lack] = counts.get(lack, 0) + 1
-    return counts
+def counted_lacks(shape: Shape, pool: Pool, free: Ledger) -> dict[str, int]:
+    """Count the nodes of the pool that cannot take even one replica now, by the first thing that they lack."""
+    full = np.flatnonzero(pool.nodes & (_rooms(shape, pool, free) == 0)).tolist()
+    return dict(Counter(lacking(shape, pool, free, node) for node in full))
 
 
-def lacking(shape: Shape, option: Option, free: Ledger, node: int) -> str:
+def lacking(shape: Shape, pool: Pool, free: Ledger, node: int) -> str:
     """Return which of device, cpu and memory is too little on `node` for one replica; "" if nothing is."""
-    if shape.devices and _free_slots(shape, option, free, node) < shape.devices:
+    if shape.devices and _free_slots(shape, pool, free, node) < shape.devices:
         return "device"
     if free.cpu[node] < shape.cpu_milli:
         return "cpu"
     return "memory" if free.memory[node] < shape.memory_bytes else ""
 
 
-def _short_on(shape: Shape, option: Option, fleet: Fleet, free: Ledger, node: int) -> str:
-    name, lack = fleet.names[node], lacking(shape, option, free, node)
+def shortage(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, node: int) -> str:
+    """Return what is too little on `node` for one replica."""
+    name, lack = fleet.names[node], lacking(shape, pool, free, node)
     if lack == "device":
-        columns = option.columns[node]
+        columns = pool.columns[node]
         if shape.share_milli < WHOLE_DEVICE_MILLI:
             most = max((int(free.devices[node, c]) for c in columns), default=0)
             return f"needs {_devices(shape)}; the emptiest on node {name} has {max(most, 0) / 1000:g} free"
-        slots = _free_slots(shape, option, free, node)
+        slots = _free_slots(shape, pool, free, node)
         return f"needs {_devices(shape)}; node {name} has {slots} of {len(columns)} free"
     if lack == "memory":
         have = format_bytes(max(int(free.memory[node]), 0))
@@ -103,20 +102,21 @@ def _next(opening: Opening | None, what: str) -> str:
     return f"{what} expected in {in_words(opening.seconds)} when '{opening.holding.task_name}'{late} ends"
 
 
-def _closest(shape: Shape, option: Option, fleet: Fleet, free: Ledger) -> int:
-    """Return the node of the option, able when empty, that has most of the wanted free."""
-    able = rooms_when_empty(shape, option, fleet) > 0
-    slots = np.maximum(free.devices, 0) * (option.eligible if option.eligible is not None else 0)
+def _closest(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger) -> int:
+    """Return the node of the pool, able when empty, that has most of the wanted free."""
+    empty = fleet.ledger()
+    able = _rooms(shape, pool, empty) > 0
+    slots = np.maximum(free.devices, 0) * (pool.eligible if pool.eligible is not None else 0)
     amount = slots.sum(axis=1) * 10_000_000 + np.maximum(free.cpu, 0) if shape.devices else np.maximum(free.cpu, 0)
     return int(np.argmax(np.where(able, amount, -1)))
 
 
-def _free_slots(shape: Shape, option: Option, free: Ledger, node: int) -> int:
-    return sum(max(int(free.devices[node, c]), 0) // shape.share_milli for c in option.columns[node])
+def _free_slots(shape: Shape, pool: Pool, free: Ledger, node: int) -> int:
+    return sum(max(int(free.devices[node, c]), 0) // shape.share_milli for c in pool.columns[node])
 
 
-def _rooms(shape: Shape, option: Option, free: Ledger) -> Ints:
-    return rooms_of(shape, free.cpu, free.memory, free.devices, option.eligible) * option.nodes
+def _rooms(shape: Shape, pool: Pool, free: Ledger) -> Ints:
+    return rooms_of(shape, free.cpu, free.memory, free.devices, pool.eligible) * pool.nodes
 
 
 def _no_nodes(fleet: Fleet) -> str:
@@ -191,9 +191,11 @@ def _classes(fleet: Fleet) -> str:
 
 def _matching(shape: Shape, fleet: Fleet) -> Bools:
     bounds = (shape.device_memory_min, shape.device_memory_max)
-    masks = [fleet.devices_of(kind, *bounds).eligible for kind in fleet.device_kinds if is_kind(shape.kind, kind)]
-    nothing = np.zeros(fleet.device_total.shape, dtype=np.bool_)
-    matching: Bools = np.logical_or.reduce([nothing, *masks])
+    matching: Bools = np.zeros(fleet.device_total.shape, dtype=np.bool_)
+    for kind in fleet.device_kinds:
+        eligible = fleet.device_pool(kind, *bounds).eligible
+        if is_kind(shape.kind, kind) and eligible is not None:
+            matching = matching | eligible
     return np.asarray(matching & (fleet.device_total >= shape.share_milli))
 
 

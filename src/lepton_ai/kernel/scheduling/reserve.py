@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lepton_ai.kernel.scheduling.allocate import Spot, cursor_for
-from lepton_ai.kernel.scheduling.demand import Option, Shape
-from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger
+from lepton_ai.kernel.scheduling.demand import Shape
+from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger, Pool
 from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
 
 PLENTY = 2**60  # nothing is reserved on a node: any amount is left
@@ -34,24 +34,25 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The task that wants a reservation, on one option, and how long it would run there (80th percentile)."""
+    """The task that wants a reservation, in one pool, and how long it would run there (80th percentile)."""
 
     task_id: str
     task_name: str
     shape: Shape
-    option: Option
+    pool: Pool
     p80: float
 
 
 def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
     """Choose the nodes and devices that `claim` will take at its opening."""
-    then = _free_then(opening, timeline, claim.option)
-    spots = cursor_for(claim.shape, claim.option, (then,), fleet, []).find()
+    then = _free_then(opening, timeline, claim.pool)
+    spots = cursor_for(claim.shape, claim.pool, (then,), fleet, []).find()
     if spots is None:
         return None
     holdings = holdings_at(spots, claim, opening.seconds + claim.p80, fleet)
-    spare = _plenty(then)
-    for node in {node for node, _ in spots}:
+    nodes = frozenset(node for node, _ in spots)
+    spare = _plenty(then, nodes)
+    for node in nodes:
         spare.cpu[node], spare.memory[node], spare.devices[node] = then.cpu[node], then.memory[node], then.devices[node]
     for holding in holdings:
         spare.take(holding)
@@ -71,7 +72,7 @@ def holdings_at(spots: Sequence[Spot], claim: Claim, ends_in: float, fleet: Flee
     return holdings
 
 
-def _free_then(opening: Opening, timeline: Timeline, option: Option) -> Ledger:
+def _free_then(opening: Opening, timeline: Timeline, pool: Pool) -> Ledger:
     """Return what is free at the opening on the nodes that have room; nothing elsewhere."""
     nodes = len(opening.rooms)
     then = Ledger(
@@ -79,12 +80,13 @@ def _free_then(opening: Opening, timeline: Timeline, option: Option) -> Ledger:
         np.zeros(nodes, dtype=np.int64),
         np.zeros((nodes, timeline.devices.shape[1]), dtype=np.int64),
     )
-    for node in np.flatnonzero((opening.rooms > 0) & option.nodes).tolist():
+    for node in np.flatnonzero((opening.rooms > 0) & pool.nodes).tolist():
         row = timeline.row_at(node, opening.seconds)
         then.cpu[node], then.memory[node] = timeline.cpu[row], timeline.memory[row]
         then.devices[node] = timeline.devices[row]
     return then
 
 
-def _plenty(like: Ledger) -> Ledger:
-    return Ledger(np.full_like(like.cpu, PLENTY), np.full_like(like.memory, PLENTY), np.full_like(like.devices, PLENTY))
+def _plenty(like: Ledger, rows: frozenset[int]) -> Ledger:
+    cpu, memory, devices = (np.full_like(array, PLENTY) for array in (like.cpu, like.memory, like.devices))
+    return Ledger(cpu, memory, devices, rows)

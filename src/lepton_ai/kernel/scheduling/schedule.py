@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from lepton_ai.kernel.scheduling.allocate import Cursor, Spot, allocations_of, cursor_for
+from lepton_ai.kernel.scheduling.allocate import Ceilings, Cursor, Spot, allocations_of, cursor_for
 from lepton_ai.kernel.scheduling.backlog import Backlog
 from lepton_ai.kernel.scheduling.fleet import Fleet, holdings_of
 from lepton_ai.kernel.scheduling.groups import Choice, Group, grouped
@@ -28,11 +27,23 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
     return _Pass(snapshot, policy).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(NamedTuple):
+    """Where a task could start now. `mask` are the reservations that it would outlast, and leaves room for."""
+
     choice: Choice
     spots: list[Spot]
-    mask: tuple[int, ...]  # the reservations that it would outlast and therefore leaves room for
+    mask: tuple[int, ...]
+
+
+class _Later(NamedTuple):
+    """Where a task could start later: on `choice`, after about `delay` seconds."""
+
+    choice: Choice
+    delay: float
+
+    @property
+    def end(self) -> float:
+        return self.delay + self.choice[0]
 
 
 class _Pass:
@@ -54,7 +65,9 @@ class _Pass:
         self.blocked: list[Blocked] = []
         self._cursors: dict[tuple[int, int, tuple[int, ...]], Cursor] = {}
         self._broken: list[int] = []
-        self._hopeless: set[int] = set()
+        self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
+        self._full: set[int] = set()  # groups that found no room on any option, and will not in this pass
+        self._ceilings = Ceilings(self.free)
 
     def run(self) -> Plan:
         for rank, row in enumerate(self.queue.order, start=1):
@@ -67,51 +80,62 @@ class _Pass:
         return Plan(tuple(self.placements), waits_of(self.blocked, outlook, self.reservations, self._timeline))
 
     def _consider(self, row: int, rank: int, group: Group) -> None:
-        start, faster, is_reserved = self._best_start(row, group)
-        waits_by_choice = start is not None and faster is not None and faster < start.choice[0]
-        if start is not None and not waits_by_choice:
+        start, later, is_reserved = self._best_start(row, group)
+        if start is not None and (later is None or later.end >= start.choice[0]):
             self._place(row, rank, group, start)
             return
-        reservation, choices = None, self.grouped.choices[row]
-        if len(self.reservations) < self.policy.reservations and id(group) not in self._hopeless:
-            reservation, choices = self._reserve(row, group, start)
-            if start is not None and reservation is None:
+        reservation = None
+        if len(self.reservations) < self.policy.reservations and group.number not in self._hopeless:
+            exact = self._reserve(row, group, start)
+            if exact is not None:
+                reservation, later = exact
+            elif start is not None:
                 self._place(row, rank, group, start)
                 return
-        refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
-        option, delay = self.backlog.join(group, choices)
-        self.blocked.append(Blocked(row, rank, refusal, option, delay, start.choice if start else None, reservation))
+        if later is not None:
+            refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
+            self.backlog.join(group, later.choice[2], later.choice[0])
+            could = start.choice if start else None
+            self.blocked.append(Blocked(row, rank, refusal, later.choice[2], later.delay, could, reservation))
 
-    def _best_start(self, row: int, group: Group) -> tuple[_Start | None, float | None, bool]:
-        """Return the first option with room now, the seconds to the end by waiting for a better one, and whether there
-        would be room but for a reservation."""
-        faster: float | None = None
-        is_reserved = False
-        choices = self.grouped.choices[row]
-        for choice in choices:
-            mask = tuple(k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds)
-            spots = self._cursor(group, choice[2], mask).find()
-            if spots is not None:
-                return _Start(choice, spots, mask), faster, False
-            if mask and not is_reserved:
-                is_reserved = self._cursor(group, choice[2], ()).find() is not None
-            if len(choices) > 1:
-                end = self.backlog.delay(group, choice[2]) + choice[0]
-                faster = end if faster is None else min(faster, end)
-        return None, None, is_reserved
+    def _best_start(self, row: int, group: Group) -> tuple[_Start | None, _Later | None, bool]:
+        """Return the first option with room, the best end on those before it, and whether a reservation is in the way."""
+        later: _Later | None = None
+        is_reserved, is_full = False, group.number in self._full
+        exhausted = 0
+        for choice in self.grouped.choices[row]:
+            free = None if is_full else self._cursor(group, choice[2], ())
+            if free is not None and not free.is_exhausted:
+                mask = tuple(k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds)
+                spots = (self._cursor(group, choice[2], mask) if mask else free).find()
+                if spots is not None:
+                    return _Start(choice, spots, mask), later, False
+                is_reserved = is_reserved or bool(mask and free.find())
+            else:
+                exhausted += 1
+            delay = self.backlog.delay(group, choice[2])
+            if later is None or delay + choice[0] < later.end:
+                later = _Later(choice, delay)
+        if exhausted == len(group.options):
+            self._full.add(group.number)
+        return None, later, is_reserved
 
     def _cursor(self, group: Group, option: int, mask: tuple[int, ...]) -> Cursor:
-        key = (id(group), option, mask)
+        key = (group.number, option, mask)
         cursor = self._cursors.get(key)
         if cursor is None:
             ledgers = (self.free, *(self.reservations[k].spare for k in mask))
-            chosen = group.options[option]
-            cursor = self._cursors[key] = cursor_for(group.shape, chosen, ledgers, self.fleet, self._broken)
+            pool = group.options[option].pool
+            if self._ceilings.may_fit(group.shape, pool):
+                cursor = cursor_for(group.shape, pool, ledgers, self.fleet, self._broken)
+            else:
+                cursor = Cursor(group.shape, pool, ledgers, [], self._broken)
+            self._cursors[key] = cursor
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
         task, shape = self.waiting[row], group.shape
-        claim = Claim(task.id, task.name, shape, group.options[start.choice[2]], start.choice[1])
+        claim = Claim(task.id, task.name, shape, group.options[start.choice[2]].pool, start.choice[1])
         if 0 < shape.share_milli < 1000:
             self._note_broken(start.spots)
         for holding in holdings_at(start.spots, claim, start.choice[1], self.fleet):
@@ -119,7 +143,7 @@ class _Pass:
             for k in start.mask:
                 self.reservations[k].spare.take(holding)
             self.holdings.append(holding)
-        terms = self.queue.terms(row, start.choice, claim.option.share)
+        terms = self.queue.terms(row, start.choice, group.options[start.choice[2]].share)
         terms["rank"] = float(rank)
         allocations = allocations_of(start.spots, shape, self.fleet)
         sentence = self._why_here(row, group, start, allocations[0].node)
@@ -133,37 +157,34 @@ class _Pass:
 
     def _why_here(self, row: int, group: Group, start: _Start, node: str) -> str:
         where = f"{len({n for n, _ in start.spots})} nodes" if group.shape.size > 1 else f"node {node}"
-        option, options = group.options[start.choice[2]], self.grouped.choices[row]
-        took = f"about {in_words(start.choice[0])} on {option.name}"
+        pool, options = group.options[start.choice[2]].pool, self.grouped.choices[row]
+        took = f"about {in_words(start.choice[0])} on {pool.name}"
         if len(options) == 1:
             return f"starts on {where}: {took}, the only class that fits"
         if start.choice is options[0]:
             return f"starts on {where}: {took}, the best of {len(options)} classes that fit"
-        best = "every node without accelerators" if option.takes_device_room else group.options[options[0][2]].name
+        best = "every node without accelerators" if pool.takes_device_room else group.options[options[0][2]].pool.name
         return f"starts on {where}: {took}; {best} is busy, and waiting for it would take longer"
 
-    def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation | None, Sequence[Choice]]:
-        """Reserve the option on which the task ends first, unless nothing ends or starting now is as good.
-
-        Returns the reservation and the choices that are left to the task.
-        """
-        timeline, choices = self._timeline(), self.grouped.choices[row]
-        best: tuple[float, Choice, Opening] | None = None
-        for choice in choices:
-            opening = timeline.opening(group.shape, group.options[choice[2]])
-            if opening is not None and (best is None or opening.seconds + choice[0] < best[0]):
-                best = (opening.seconds + choice[0], choice, opening)
+    def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
+        """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""
+        timeline, task = self._timeline(), self.waiting[row]
+        best: tuple[_Later, Opening] | None = None
+        for choice in self.grouped.choices[row]:
+            opening = timeline.opening(group.shape, group.options[choice[2]].pool)
+            if opening is not None and (best is None or opening.seconds + choice[0] < best[0].end):
+                best = (_Later(choice, opening.seconds), opening)
         if best is None:
-            self._hopeless.add(id(group))
-        if best is None or (start is not None and best[0] >= start.choice[0]):
-            return None, choices
-        task = self.waiting[row]
-        claim = Claim(task.id, task.name, group.shape, group.options[best[1][2]], best[1][1])
-        reservation = reserve(claim, best[2], timeline, self.fleet)
+            self._hopeless.add(group.number)
+        if best is None or (start is not None and best[0].end >= start.choice[0]):
+            return None
+        choice = best[0].choice
+        claim = Claim(task.id, task.name, group.shape, group.options[choice[2]].pool, choice[1])
+        reservation = reserve(claim, best[1], timeline, self.fleet)
         if reservation is None:
-            return None, choices
+            return None
         self.reservations.append(reservation)
-        return reservation, [best[1]]
+        return reservation, best[0]
 
     def _timeline(self) -> Timeline:
         """Return what will be free when, given what runs, what this pass starts and what it reserves."""

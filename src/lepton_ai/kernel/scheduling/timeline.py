@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from lepton_ai.kernel.scheduling.demand import Option, Shape, rooms_of
-from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ints, Ledger
+from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Holding, Ints, Ledger, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,21 @@ class Opening:
     rooms: Ints
     node: int
     holding: Holding | None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The rows of one pool's nodes; all shapes that look at a pool share it."""
+
+    rows: Ints
+    node: Ints
+    time: npt.NDArray[np.float64]
+    cpu: Ints
+    memory: Ints
+    devices: Ints
+    eligible: Bools | None
+    first: Ints  # where each node begins
+    by_time: Ints
 
 
 class Timeline:
@@ -36,14 +52,14 @@ class Timeline:
             for column, share in holding.devices:
                 devices[row, column] = share
         order = np.lexsort((time, node))
+        self._ending = ending
         self.node, self.time, self._source = node[order], time[order], order - nodes
         self._first = np.flatnonzero(order < nodes)
         cpu = np.concatenate([free.cpu, np.array([h.cpu_milli for h in ending], dtype=np.int64)])
         memory = np.concatenate([free.memory, np.array([h.memory_bytes for h in ending], dtype=np.int64)])
         self.cpu, self.memory = self._added_up(cpu[order]), self._added_up(memory[order])
         self.devices = self._added_up(np.concatenate([free.devices, devices])[order])
-        self._ending = ending
-        self._by_time = np.argsort(self.time, kind="stable")
+        self._views: dict[int, _View] = {}
 
     def _added_up(self, steps: Ints) -> Ints:
         """Sum up each node's own steps."""
@@ -52,23 +68,33 @@ class Timeline:
         lengths = np.diff(np.append(self._first, len(steps)))
         return total - np.repeat(before, lengths, axis=0)
 
-    def opening(self, shape: Shape, option: Option) -> Opening | None:
+    def opening(self, shape: Shape, pool: Pool) -> Opening | None:
         """Return when the whole gang first has room, or None if what ends is not enough."""
-        eligible = None if option.eligible is None else option.eligible[self.node]
-        rooms = rooms_of(shape, self.cpu, self.memory, self.devices, eligible) * option.nodes[self.node]
+        view = self._views.get(id(pool)) or self._view(pool)
+        rooms = rooms_of(shape, view.cpu, view.memory, view.devices, view.eligible)
         gains = np.diff(rooms, prepend=0)
-        gains[self._first] = rooms[self._first]
-        reached = np.cumsum(gains[self._by_time]) >= shape.size
-        first = int(np.argmax(reached))
-        if not reached[first]:
+        gains[view.first] = rooms[view.first]
+        reached = np.cumsum(gains[view.by_time])
+        first = int(np.searchsorted(reached, shape.size))
+        if first == len(reached):
             return None
-        row = int(self._by_time[first])
-        seconds = float(self.time[row])
+        row = int(view.by_time[first])
+        seconds = float(view.time[row])
         then = np.zeros(len(self._first), dtype=np.int64)
-        past = self.time <= seconds
-        np.maximum.at(then, self.node[past], rooms[past])
-        source = int(self._source[row])
-        return Opening(seconds, then, int(self.node[row]), self._ending[source] if source >= 0 else None)
+        past = view.time <= seconds
+        np.maximum.at(then, view.node[past], rooms[past])
+        source = int(self._source[view.rows[row]])
+        return Opening(seconds, then, int(view.node[row]), self._ending[source] if source >= 0 else None)
+
+    def _view(self, pool: Pool) -> _View:
+        rows = np.flatnonzero(pool.nodes[self.node])
+        node, time = self.node[rows], self.time[rows]
+        eligible = None if pool.eligible is None else pool.eligible[node]
+        first = np.flatnonzero(np.diff(node, prepend=-1))
+        by_time = np.argsort(time, kind="stable")
+        view = _View(rows, node, time, self.cpu[rows], self.memory[rows], self.devices[rows], eligible, first, by_time)
+        self._views[id(pool)] = view
+        return view
 
     def row_at(self, node: int, seconds: float) -> int:
         """Return the row that tells what is free on `node` at that moment."""
@@ -116,7 +142,7 @@ def share_of_class(cpu_milli: int, memory_bytes: int, devices_milli: int, size: 
 
 def _free_share(fleet: Fleet, free: Ledger, resource_class: str, size: tuple[int, int, int]) -> float:
     if size[2]:
-        return max(0.0, float(free.devices[fleet.devices_of(resource_class, 0, 0).eligible].sum())) / size[2]
+        return max(0.0, float(free.devices[fleet.device_pool(resource_class, 0, 0).eligible].sum())) / size[2]
     if not size[0] or not size[1]:
         return 0.0
     nodes = fleet.cpu_class == fleet.cpu_classes.index(resource_class)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger
 from lepton_ai.kernel.scheduling.groups import Choice, Group, Grouped
 from lepton_ai.kernel.scheduling.order import Queue
-from lepton_ai.kernel.scheduling.reasons import busy, in_words
+from lepton_ai.kernel.scheduling.reasons import busy, in_words, needs
 from lepton_ai.kernel.scheduling.reserve import Reservation
 from lepton_ai.kernel.scheduling.snapshot import Refusal, Snapshot, Wait
 from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
@@ -19,8 +20,7 @@ EXACT_SHAPES_MAX = 64  # 64 shapes x 0.5 ms = 32 ms; shapes further back get the
 START_MAX_SECONDS = 10 * 366 * 86_400.0  # whoever has longer to wait is not promised a date
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(NamedTuple):
     """A task that does not start, as the pass left it. `could` is the slower option that it declined."""
 
     row: int
@@ -72,11 +72,11 @@ def waits_of(
             sentence = group.never[1] if group.never else ""
             waits.append(Wait(task_id, item.refusal, sentence, item.rank, None, terms))
             continue
-        text = texts.get((id(group), item.option))
+        text = texts.get((group.number, item.option))
         if text is None:
             later = later or timeline()
             text = _text_of(group, item.option, outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
-            texts[id(group), item.option] = text
+            texts[group.number, item.option] = text
         start = _start(item, text, outlook.snapshot.now)
         sentence = _sentence(item, group, text, kept) if item.reservation is None else _next_up(item, group, outlook)
         waits.append(Wait(task_id, item.refusal, sentence, item.rank, start, terms))
@@ -84,14 +84,16 @@ def waits_of(
 
 
 def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | None) -> _Text:
-    chosen = group.options[option]
-    opening = timeline.opening(group.shape, chosen) if timeline is not None else None
-    return _Text(opening, busy(group.shape, chosen, outlook.fleet, outlook.free, opening), timeline is not None)
+    if timeline is None:
+        return _Text(None, f"needs {needs(group.shape)}; every node that could hold it is busy", False)
+    pool = group.options[option].pool
+    opening = timeline.opening(group.shape, pool)
+    return _Text(opening, busy(group.shape, pool, outlook.fleet, outlook.free, opening), True)
 
 
 def _sentence(item: Blocked, group: Group, text: _Text, kept: str) -> str:
     if item.could is not None and item.option is not None:
-        now, then = group.options[item.could[2]].name, group.options[item.option].name
+        now, then = group.options[item.could[2]].pool.name, group.options[item.option].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}, which has room in about {in_words(item.delay)}"
     return kept if item.refusal is Refusal.RESERVED else text.busy
@@ -105,10 +107,10 @@ def _next_up(item: Blocked, group: Group, outlook: Outlook) -> str:
     where = f"node {nodes[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
     kept = f"it is next: room on {where} is reserved for it in {in_words(reservation.seconds)}"
     if item.could is not None:
-        now, then = group.options[item.could[2]].name, group.options[item.option].name
+        now, then = group.options[item.could[2]].pool.name, group.options[item.option].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}; {kept}"
-    short = busy(group.shape, group.options[item.option], outlook.fleet, outlook.free, reservation.opening)
+    short = busy(group.shape, group.options[item.option].pool, outlook.fleet, outlook.free, reservation.opening)
     return f"{short}; {kept}"
 
 
@@ -135,7 +137,7 @@ def _terms(item: Blocked, group: Group, outlook: Outlook) -> dict[str, float]:
     choices = outlook.grouped.choices[item.row]
     if item.option is None:
         return outlook.queue.terms(item.row, None, 0.0)
-    choice = next(choice for choice in choices if choice[2] == item.option)
+    choice = choices[0] if len(choices) == 1 else next(c for c in choices if c[2] == item.option)
     terms = outlook.queue.terms(item.row, choice, group.options[item.option].share)
     if item.reservation is not None:
         terms["reserved_in_seconds"] = item.reservation.seconds

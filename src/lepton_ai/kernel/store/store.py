@@ -39,6 +39,11 @@ class Store:
         self._turn = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
+    @property
+    def dialect(self) -> str:
+        """The kind of database: sqlite or postgresql."""
+        return self._engine.dialect.name
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each commit, in the thread that committed. It must be quick and must not raise."""
         self._listeners.append(listener)

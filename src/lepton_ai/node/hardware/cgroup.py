@@ -56,7 +56,8 @@ def cpu_seconds(probe: Probe, folder: str) -> float:
     for line in probe.read(f"{folder}/cpu.stat").splitlines():
         if line.startswith("usage_usec "):
             return int(line.split()[1]) / 1e6
-    for used in (folder, folder.replace(f"{ROOT}/cpu/", f"{ROOT}/cpuacct/").replace(f"{ROOT}/cpu", f"{ROOT}/cpuacct")):
+    # v1 counts time in a hierarchy of its own unless cpu and cpuacct are mounted together.
+    for used in (folder, f"{ROOT}/cpuacct{folder.removeprefix(f'{ROOT}/cpu')}"):
         nanoseconds = probe.read(f"{used}/cpuacct.usage")
         if nanoseconds.isdigit():
             return int(nanoseconds) / 1e9

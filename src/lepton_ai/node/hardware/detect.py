@@ -83,7 +83,7 @@ def _detect_all(detectors: Sequence[Detector], probe: Probe, deadline: float) ->
 def _detect_one(detector: Detector, probe: Probe) -> Detection:
     try:
         return detector.detect(probe)
-    except Exception as error:
+    except Exception as error:  # A plugin may raise anything; it must not stop the core.
         why = f"the detector failed: {type(error).__name__}: {error}"
         return _failed(detector, why, PLUGIN_HINT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from lepton_ai.node.hardware.detector import Detection, Detector, unknown_use, unprobed
 from lepton_ai.node.hardware.fields import Record, inner, parse_json, records, text
@@ -98,7 +99,7 @@ def _detect_intel(probe: Probe, functions: list[PciFunction]) -> Detection:
 def _sections(output: str) -> list[str]:
     """Return the text on each card: it starts with the board's name, before the rule that says FME."""
     starts = [match.start() for match in _BOARD.finditer(output)]
-    return [output[start:end] for start, end in zip(starts, [*starts[1:], len(output)], strict=True)]
+    return [output[start:end] for start, end in pairwise([*starts, len(output)])]
 
 
 def _intel_device(section: str) -> Device | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Protocol, TypeVar
 
@@ -66,14 +67,13 @@ class Nvml(Protocol):
 class PynvmlNvml:
     """NVML through pynvml. It stays initialised: initialising takes up to a second on machines with many GPUs."""
 
-    def __init__(self) -> None:
-        import pynvml
-
-        self._nvml: ModuleType = pynvml
+    def __init__(self, library: ModuleType | None = None) -> None:
+        nvml = library or import_module("pynvml")  # Importing it takes 20 ms, which most machines need not pay.
+        self._nvml = nvml
         try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
-            stale = getattr(error, "value", None) == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+            nvml.nvmlInit()
+        except nvml.NVMLError as error:
+            stale = getattr(error, "value", None) == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
             raise NvmlFailed(str(error), is_stale=stale) from error
 
     def driver_version(self) -> str:

@@ -20,7 +20,7 @@ def load_detector(point: EntryPoint) -> Detector:
     """Return what the entry point names; a detector that reports why, if that cannot be had."""
     try:
         found = point.load()
-    except Exception as error:
+    except Exception as error:  # A plugin may raise anything while it is imported.
         return _broken(point, f"{type(error).__name__}: {error}")
     if not isinstance(found, Detector):
         return _broken(point, f"{point.value} is a {type(found).__name__}, not a Detector")

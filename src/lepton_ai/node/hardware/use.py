@@ -108,5 +108,5 @@ def _ticks(stat: str, cpus: frozenset[int]) -> _CpuReading:
 def _use_of(detector: Detector, probe: Probe, devices: Sequence[Device]) -> tuple[DeviceUse, ...]:
     try:
         return detector.use(probe, devices)
-    except Exception:
+    except Exception:  # A plugin may raise anything; its devices are then unknown.
         return ()

@@ -21,8 +21,8 @@ def claim(folder: str, text: str) -> bool:
     A hard link appears with its content or not at all, and only one can have the name.
     """
     draft = f"{folder}/{CLAIM}.{os.getpid()}"
-    _write(draft, text)
     try:
+        _write(draft, text)
         os.link(draft, f"{folder}/{CLAIM}")
     except FileExistsError:
         return False
@@ -69,11 +69,13 @@ def reserve_exit(folder: str) -> int:
 def write_exit(folder: str, fd: int, text: str) -> None:
     """Record the exit so that it is there whole or not at all, also after a power cut."""
     encoded = text.encode()
-    os.pwrite(fd, encoded, 0)
-    os.ftruncate(fd, len(encoded))
-    os.fsync(fd)
-    os.rename(f"{folder}/{EXIT}.{os.getpid()}", f"{folder}/{EXIT}")
-    os.close(fd)
+    try:
+        os.pwrite(fd, encoded, 0)
+        os.ftruncate(fd, len(encoded))
+        os.fsync(fd)
+        os.rename(f"{folder}/{EXIT}.{os.getpid()}", f"{folder}/{EXIT}")
+    finally:
+        os.close(fd)
 
 
 def write_stop(folder: str, grace_seconds: float) -> None:

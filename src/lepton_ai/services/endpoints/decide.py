@@ -109,7 +109,7 @@ def _grow(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: 
 
 def _retry_at(fleet: Fleet, now: datetime) -> datetime:
     last = max((task.status.finished_at for task in fleet.ended if task.status.finished_at), default=now)
-    return last + min(RETRY_PAUSE * 2 ** (fleet.failures - 1), RETRY_PAUSE_MAX)
+    return last + min(RETRY_PAUSE * (1 << (fleet.failures - 1)), RETRY_PAUSE_MAX)
 
 
 def _shrink(fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:

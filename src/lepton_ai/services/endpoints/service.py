@@ -12,7 +12,7 @@ from lepton_ai.services.endpoints.grants import grants
 from lepton_ai.services.endpoints.prober import Prober, Target
 from lepton_ai.services.endpoints.task import health_path
 from lepton_ai.types.base import AnyObject
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, Server, ServerFigures, ServerState, TokenGrant
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, Server, ServerFigures, ServerState
 from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.identity import Token, User
 from lepton_ai.types.node import Node
@@ -28,7 +28,6 @@ class Endpoints:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._prober = Prober(door.wake)
-        self._routes: tuple[Sequence[EndpointRoute], Sequence[TokenGrant]] | None = None
         self._sleepers: Mapping[tuple[str, str], Sleeper] = {}
         self._wanted_until: dict[str, datetime] = {}
         self._awake_since: dict[str, datetime] = {}
@@ -74,9 +73,7 @@ class Endpoints:
             routes,
             sorted(grants(view.all(Token), view.all(User)), key=lambda grant: (grant.sha256, grant.project)),
         )
-        if wanted != self._routes:
-            self._door.data_plane.route(*wanted)
-            self._routes = wanted
+        self._door.data_plane.route(*wanted)
 
     def close(self) -> None:
         """End the prober's thread; the data plane goes on with the routes that it has."""

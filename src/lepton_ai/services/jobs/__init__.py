@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lepton_ai.kernel.registry import AsgiApp, Decision, Door, Service, View
+from lepton_ai.services.jobs.admit import admit, name_stem
 from lepton_ai.services.jobs.decide import decide
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job
@@ -33,4 +34,4 @@ def open_jobs(_door: Door) -> Jobs:
     return Jobs()
 
 
-SERVICE = Service(name="jobs", kinds=(Job,), open=open_jobs)
+SERVICE = Service(name="jobs", kinds=(Job,), open=open_jobs, admit=admit, name_stem=name_stem)

@@ -73,7 +73,7 @@ def _may_retry(job: Job, last: Task, tasks: Sequence[Task]) -> bool:
 def _not_before(last: Task | None, now: datetime) -> datetime:
     if last is None or last.status.finished_at is None or last.status.outcome is ExitKind.LOST:
         return now
-    pause = min(RETRY_PAUSE * 2 ** min(last.spec.attempt - 1, 16), RETRY_PAUSE_MAX)
+    pause = min(RETRY_PAUSE * (1 << min(last.spec.attempt - 1, 16)), RETRY_PAUSE_MAX)
     return last.status.finished_at + pause
 
 

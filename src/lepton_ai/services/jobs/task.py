@@ -10,7 +10,6 @@ from lepton_ai.types.task import Program, Task, TaskSpec, TaskStatus
 
 # The runtime lays the pickled call and takes the result under these names, beside the working directory.
 FUNCTION_COMMAND = ("python", "-m", "lepton_ai.node.function_runner", "../call.pickle", "../result.pickle")
-_INTERPRETERS = ("python", "bash", "sh", "node", "torchrun", "uv")
 
 
 def task_for(job: Job, index: int, attempt: int, now: datetime) -> Task:
@@ -31,7 +30,7 @@ def task_for(job: Job, index: int, attempt: int, now: datetime) -> Task:
             owner_name=job.name,
             index=index,
             attempt=attempt,
-            task_kind=task_kind(job),
+            task_kind=job.task_kind(),
             program=Program(
                 command=spec.command or FUNCTION_COMMAND,
                 env=env,
@@ -50,16 +49,3 @@ def task_for(job: Job, index: int, attempt: int, now: datetime) -> Task:
         # The wait counts from the job's submission, so that a retry does not go to the end of the queue.
         status=TaskStatus(submitted_at=job.status.submitted_at or now),
     )
-
-
-def task_kind(job: Job) -> str:
-    """Return what the estimates learn by: who runs which program, on how many replicas; arguments vary too much."""
-    words = job.spec.command
-    if not words:
-        program = f"function:{job.metadata.labels.get('function', '')}"
-    elif words[0].rsplit("/", maxsplit=1)[-1].startswith(_INTERPRETERS):
-        script = next((word for word in words[1:] if not word.startswith("-")), "")
-        program = f"{words[0].rsplit('/', maxsplit=1)[-1]} {script[:80]}"
-    else:
-        program = words[0].rsplit("/", maxsplit=1)[-1][:80]
-    return f"{job.metadata.created_by}/{program}/{job.spec.replicas}"

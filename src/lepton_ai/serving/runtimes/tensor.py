@@ -48,6 +48,8 @@ class TensorSpec:
         except (ValueError, OverflowError) as error:
             raise InvalidInput(f"Input {self.name!r} is ragged: lists of one level differ in length.") from error
         dtype = np.dtype(DTYPES[self.datatype])
+        if dtype.kind in "iu" and array.dtype.kind in "fO":
+            array = self._read_exactly(data, array, dtype)
         if array.dtype.kind not in _KINDS[dtype.kind] and array.size:
             raise InvalidInput(
                 f"Input {self.name!r} holds {_KIND_NAMES.get(array.dtype.kind, 'mixed values')}; "
@@ -74,14 +76,26 @@ class TensorSpec:
             )
         return array
 
+    def _read_exactly(self, data: object, rounded: Tensor, dtype: np.dtype[Any]) -> Tensor:
+        """Return `data` as integers if it holds nothing else: NumPy takes small and huge ones together for floats."""
+        exact = np.asarray(data, dtype=object)
+        if not all(type(value) is int for value in exact.flat):
+            return rounded
+        try:
+            return exact.astype(dtype)
+        except OverflowError as error:
+            raise self._outside(dtype) from error
+
     def _cast(self, array: Tensor, dtype: np.dtype[Any]) -> Tensor:
         if dtype.kind in "iu" and array.size and array.dtype != dtype:
             bounds = np.iinfo(dtype)
             if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
-                raise InvalidInput(
-                    f"Input {self.name!r} holds values outside {self.datatype}: {bounds.min} to {bounds.max}."
-                )
+                raise self._outside(dtype)
         return array.astype(dtype, copy=False)
+
+    def _outside(self, dtype: np.dtype[Any]) -> InvalidInput:
+        bounds = np.iinfo(dtype)
+        return InvalidInput(f"Input {self.name!r} holds values outside {self.datatype}: {bounds.min} to {bounds.max}.")
 
 
 def datatype_of(array: Tensor) -> str:

@@ -1,0 +1,199 @@
+"""What the scheduler would do and why: explanations, the queue, the best resource for a task, a trial placement."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import StringConstraints
+
+from lepton_ai.api import changes
+from lepton_ai.api.access import Access, GuardedRoute
+from lepton_ai.api.kinds import Gate, collection_path
+from lepton_ai.errors import Conflict, NotFound
+from lepton_ai.kernel.advice import place_on, rank_classes
+from lepton_ai.kernel.identifiers import new_id
+from lepton_ai.kernel.queue import weight_of
+from lepton_ai.kernel.scheduling.explain import explain
+from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
+from lepton_ai.types.base import AnyObject, Metadata, Model
+from lepton_ai.types.explanation import Explanation
+from lepton_ai.types.job import Job, JobSpec
+from lepton_ai.types.node import Node
+from lepton_ai.types.quantity import Duration
+from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
+from lepton_ai.types.resources import Resources
+from lepton_ai.types.task import Program, Task, TaskSpec, TaskState, TaskStatus
+
+Word = Annotated[str, StringConstraints(max_length=4096)]
+
+
+class Trial(Model):
+    """A task that somebody thinks of submitting."""
+
+    command: tuple[Word, ...] = ()
+    function: str = ""  # its name, as the label `function` of a job has it
+    resources: Resources = Resources()
+    replicas: int = 1
+    priority: int = 50
+    expected_duration: Duration | None = None
+
+
+class Question(Model):
+    """What is asked about a trial; `resource_class` only for a placement."""
+
+    spec: Trial
+    resource_class: str = ""
+
+
+def explain_routes(kind: type[AnyObject]) -> APIRouter:
+    """Return the explain route of a kind that is or owns tasks."""
+    router = APIRouter(
+        prefix=collection_path(kind, in_project=True), route_class=GuardedRoute, tags=[kind.PLURAL]
+    )
+
+    @router.get("/{name}/explain", operation_id=f"{kind.KIND}.explain")
+    def explain_object(gate: Gate, name: str) -> Explanation:
+        """Tell why the newest task of this object runs where it does, or why it waits."""
+        thing = changes.find(gate, kind, name, in_project=True)
+        tasks = [thing] if isinstance(thing, Task) else gate.core.store.owned(Task, thing.id)
+        shown = next((task for task in tasks if not task.is_final()), tasks[-1] if tasks else None)
+        if not isinstance(shown, Task):
+            raise NotFound(f"The {kind.KIND} {name!r} has no task yet: {thing.status.reason}", hint="Ask again later.")
+        return _explain(gate, shown)
+
+    return router
+
+
+def routes(*, has_jobs: bool) -> list[APIRouter]:
+    """Return the routes of the queue and of advice, and the one of results where there are jobs."""
+    routers = [_queue(), _advice()]
+    return [*routers, _results()] if has_jobs else routers
+
+
+def _queue() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects/{project}/queue", route_class=GuardedRoute, tags=["scheduling"])
+
+    @router.get("", operation_id="queue.list")
+    def list_queue(gate: Gate) -> dict[str, Any]:
+        """Return this project's waiting tasks; their ranks count everybody's."""
+        tasks = {t.id: t for t in gate.core.store.page(Task, gate.project, live_only=True)}
+        last = gate.core.placing.last
+        waits = sorted(last[1].waits, key=lambda wait: wait.rank) if last else []
+        return {"items": [_entry(tasks[wait.task_id], wait) for wait in waits if _still_waits(tasks, wait.task_id)]}
+
+    return router
+
+
+def _advice() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects/{project}", route_class=GuardedRoute, tags=["scheduling"])
+
+    @router.post("/optimal-resource", operation_id="scheduling.resource")
+    def best_resource(gate: Gate, question: Question) -> dict[str, Any]:
+        """Rank the resource classes for a task by when it would end on them."""
+        trial = _task(gate, question.spec)
+        snapshot, view = _with_trial(gate, trial)
+        return {"items": rank_classes(snapshot, view, gate.core.placing.policy)}
+
+    @router.post("/optimal-allocation", operation_id="scheduling.allocation")
+    def best_allocation(gate: Gate, question: Question) -> dict[str, Any]:
+        """Place a task on one resource class without holding anything."""
+        trial = _task(gate, question.spec)
+        snapshot, view = _with_trial(gate, trial)
+        plan = place_on(snapshot, view, question.resource_class, gate.core.placing.policy)
+        if plan.placements:
+            placed = plan.placements[0]
+            return {"allocations": placed.allocations, "sentence": placed.sentence, "expected_start": snapshot.now}
+        wait = plan.waits[0]
+        if wait.expected_start is None and wait.refusal in {Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_NODES}:
+            raise Conflict(wait.sentence, hint="See what there is: lepton resources")
+        return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
+
+    return router
+
+
+def _results() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects/{project}/jobs", route_class=GuardedRoute, tags=["jobs"])
+
+    @router.get("/{name}/result", operation_id="job.result")
+    def read_result(gate: Gate, name: str, index: int = 0) -> Response:
+        """Return what the job's function returned, as `node/function_runner` pickled it."""
+        job = gate.core.store.find(Job, gate.project, name)
+        tasks = [task for task in gate.core.store.owned(Task, job.id) if task.spec.index == index]
+        newest = max(tasks, key=lambda task: task.spec.attempt, default=None)
+        payload = gate.core.runtime.read_result(newest.replica_id(0)) if newest else None
+        if payload is None:
+            raise NotFound(
+                f"Job {name!r} has no result: it is {job.status.state.value}. {job.status.reason}",
+                hint=f"See: lepton job logs {name}" if job.spec.function else "Only functions return values.",
+            )
+        return Response(payload, media_type="application/octet-stream")
+
+    return router
+
+
+def _explain(gate: Access, task: Task) -> Explanation:
+    status = task.status
+    if task.is_final():
+        raise Conflict(
+            f"The task {task.id!r} has ended: {status.reason} It was placed so: {status.placement or 'nowhere'}",
+            hint=f"See: lepton {task.spec.owner_kind} get {task.spec.owner_name}",
+        )
+    snapshot = _snapshot(gate)
+    if status.state is TaskState.WAITING:
+        return explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy))
+    stored = Placement(task.id, status.allocations, status.expected_seconds, status.placement, status.terms)
+    return explain(task.id, snapshot, Plan(placements=(stored,)))
+
+
+def _snapshot(gate: Access) -> Snapshot:
+    core = gate.core
+    nodes = core.store.page(Node, live_only=True)
+    return core.snapshots.build(nodes, core.store.page(Task, live_only=True), core.clock.now())
+
+
+def _with_trial(gate: Access, trial: Task) -> tuple[Snapshot, WaitingTask]:
+    core = gate.core
+    tasks = [*core.store.page(Task, live_only=True), trial]
+    snapshot = core.snapshots.build(core.store.page(Node, live_only=True), tasks, core.clock.now())
+    return snapshot, next(view for view in snapshot.waiting if view.id == trial.id)
+
+
+def _task(gate: Access, spec: Trial) -> Task:
+    now = gate.core.clock.now()
+    metadata = Metadata(id=new_id("job", now), name="trial", project=gate.project, created_by=gate.caller.user)
+    labels = {"function": spec.function} if spec.function else {}
+    words = JobSpec(command=spec.command or ("function",), resources=spec.resources, replicas=spec.replicas)
+    job = Job(metadata=metadata.replace(labels=labels, created_at=now), spec=words)
+    return Task(
+        metadata=metadata.replace(id=new_id("task", now), created_at=now),
+        spec=TaskSpec(
+            owner_kind=Job.KIND,
+            owner_name="this task",
+            task_kind=job.task_kind() if spec.command else job.replace(spec=words.replace(command=())).task_kind(),
+            program=Program(command=spec.command or ("function",)),
+            resources=spec.resources,
+            size=spec.replicas,
+            priority=spec.priority,
+            expected_duration=spec.expected_duration,
+        ),
+        status=TaskStatus(submitted_at=now),
+    )
+
+
+def _still_waits(tasks: dict[str, Task], task_id: str) -> bool:
+    return task_id in tasks and tasks[task_id].status.state is TaskState.WAITING
+
+
+def _entry(task: Task, wait: Wait) -> QueueEntry:
+    return QueueEntry(
+        rank=wait.rank,
+        task=task.id,
+        owner_kind=task.spec.owner_kind,
+        owner_name=task.spec.owner_name,
+        weight=weight_of(task),
+        refusal=wait.refusal,
+        sentence=wait.sentence,
+        expected_start=wait.expected_start,
+    )

@@ -1,0 +1,55 @@
+"""Build the API: routes, the gate, limits, problems."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from lepton_ai.api import advice, identities, platform, problems, uploads
+from lepton_ai.api.core import Core
+from lepton_ai.api.kinds import reading_routes, routes_of_services
+from lepton_ai.api.limits import BodyLimit
+from lepton_ai.api.logs import log_routes
+from lepton_ai.types.task import Task
+from lepton_ai.version import VERSION
+
+_ABOUT = """The API of Lepton AI. The same verbs for every kind; errors are RFC 9457 problem details.
+Send `Authorization: Bearer TOKEN`; each operation's id names the permission that it needs."""
+
+
+def create_api(core: Core) -> FastAPI:
+    """Return the application; raises AssertionError for a route without a permission."""
+    app = FastAPI(
+        title="Lepton AI", version=VERSION, description=_ABOUT, openapi_url="/api/v1/openapi.json", docs_url="/api/docs",
+        redoc_url=None,
+    )  # fmt: skip
+    app.state.core = core
+    problems.install(app)
+    for router in _routers(core):
+        app.include_router(router)
+    app.add_middleware(BodyLimit, bytes_max=core.settings.body_bytes_max)
+    app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
+    return app
+
+
+def _routers(core: Core) -> list[APIRouter]:
+    kinds = [kind for service in core.services.values() for kind in service.kinds]
+    return [
+        *routes_of_services(core),
+        *[log_routes(kind) for kind in kinds],
+        *[advice.explain_routes(kind) for kind in (*kinds, Task)],
+        *advice.routes(has_jobs="jobs" in core.services),
+        reading_routes(Task, in_project=True),
+        *identities.routes(),
+        uploads.routes(),
+        *platform.routes(),
+    ]
+
+
+def _schema(app: FastAPI) -> dict[str, object]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+        schema["security"] = [{"token": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,91 @@
+"""The parts of the core that the API speaks to, built in `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from lepton_ai.api.bell import Bell
+from lepton_ai.errors import InvalidInput
+from lepton_ai.kernel.auth import Gatekeeper
+from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.placing import Placing
+from lepton_ai.kernel.queue import SnapshotBuilder
+from lepton_ai.kernel.registry import Service
+from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.secret_box import SecretBox
+from lepton_ai.kernel.store import Store
+from lepton_ai.settings import Settings
+from lepton_ai.types.base import AnyObject
+
+T = TypeVar("T", bound=AnyObject)
+
+
+class BlobWriter(Protocol):
+    """Takes one upload piece by piece."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append; raises TooLarge above the limit."""
+
+
+class Uploads(Protocol):
+    """Bundles and calls that projects have uploaded."""
+
+    def has(self, project: str, digest: str) -> bool:
+        """Tell whether the project uploaded it, which another project's upload does not answer."""
+
+    def receive(self, project: str, digest: str) -> Upload:
+        """Return a context manager that gives a writer and keeps the upload if its digest is right."""
+
+
+class Upload(Protocol):
+    def __enter__(self) -> BlobWriter:
+        """Begin."""
+
+    def __exit__(self, *error: object) -> None:
+        """Keep what arrived, or nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Everything behind the API. Handlers read from it and commit to its store; only the loop acts."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    gatekeeper: Gatekeeper
+    services: Mapping[str, Service]
+    runtime: Runtime
+    placing: Placing
+    snapshots: SnapshotBuilder
+    secrets: SecretBox
+    uploads: Uploads
+    bell: Bell
+    url: str
+    pid: int
+    started_at: datetime
+    data_plane_state: Callable[[], Mapping[str, str]]
+    shut_down: Callable[[bool], None]
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    def look_up(self, kind: type[T], project: str, name: str) -> T | None:
+        """Return the newest object of that name or id in the project (for admission)."""
+        return self.store.look_up(kind, project, name)
+
+    def has_blob(self, project: str, digest: str) -> bool:
+        """Tell whether the project has uploaded that blob (for admission)."""
+        return self.uploads.has(project, digest)
+
+    def service_of(self, kind: str) -> Service:
+        """Return the service that answers for a kind."""
+        for service in self.services.values():
+            if any(known.KIND == kind for known in service.kinds):
+                return service
+        known_kinds = sorted(known.KIND for service in self.services.values() for known in service.kinds)
+        raise InvalidInput(f"{kind!r} is not a kind here.", hint=f"Known: {', '.join(known_kinds)}.")

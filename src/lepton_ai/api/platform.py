@@ -1,0 +1,110 @@
+"""The platform itself: status, nodes, resources, events, audit, and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import JSONResponse
+
+from lepton_ai.api import changes, sse
+from lepton_ai.api.access import GuardedRoute
+from lepton_ai.api.kinds import PAGE, Gate, Limit, event_page, reading_routes
+from lepton_ai.api.resources import resources
+from lepton_ai.types.base import Model
+from lepton_ai.types.node import Node
+from lepton_ai.types.task import Task, TaskState
+from lepton_ai.version import VERSION
+
+
+class Shutdown(Model):
+    """How to end: replicas may run on under their supervisors, or be stopped first."""
+
+    stop_replicas: bool = True
+
+
+def routes() -> list[APIRouter]:
+    """Return the routes of the platform."""
+    return [_about(), reading_routes(Node, in_project=False), _nodes(), _events(), _end()]
+
+
+def _about() -> APIRouter:
+    router = APIRouter(prefix="/api/v1", route_class=GuardedRoute, tags=["platform"])
+
+    @router.get("/status", operation_id="status.get")
+    def status(gate: Gate) -> dict[str, Any]:
+        core = gate.core
+        tasks = core.store.page(Task, live_only=True)
+        waiting = sum(task.status.state is TaskState.WAITING for task in tasks)
+        return {
+            "url": core.url,
+            "version": VERSION,
+            "core": {"pid": core.pid, "started_at": core.started_at, "state": "ready"},
+            "data_plane": core.data_plane_state(),
+            "database": core.store.dialect,
+            "services": sorted(core.services),
+            "counts": {
+                "nodes": len(core.store.page(Node, live_only=True)),
+                "tasks_waiting": waiting,
+                "tasks_running": len(tasks) - waiting,
+            },
+            "home": str(core.home),
+        }
+
+    @router.get("/whoami", operation_id="whoami.get")
+    def whoami(gate: Gate) -> dict[str, Any]:
+        return {"user": gate.caller.user, "roles": gate.caller.roles}
+
+    @router.get("/resources", operation_id="resource.list")
+    def list_resources(gate: Gate) -> dict[str, Any]:
+        return {"items": resources(gate.core, gate.caller)}
+
+    @router.get("/audit", operation_id="audit.list")
+    def list_audit(gate: Gate, after: int = 0, limit: Limit = PAGE) -> dict[str, Any]:
+        records = gate.core.store.audit_records(after=after, limit=limit)
+        return {"items": records, "next": str(records[-1].seq) if len(records) == limit else ""}
+
+    return router
+
+
+def _nodes() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/nodes", route_class=GuardedRoute, tags=["nodes"])
+
+    @router.patch("/{name}", operation_id="node.update")
+    def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: int = 0) -> Node:
+        return changes.patch(gate, Node, name, patch, version=version, in_project=False)
+
+    return router
+
+
+def _events() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/projects/{project}/events", route_class=GuardedRoute, tags=["events"])
+
+    @router.get("", operation_id="event.list", response_model=None)
+    def list_events(
+        gate: Gate,
+        after: int = 0,
+        limit: Limit = PAGE,
+        newest: bool = False,  # noqa: FBT001, FBT002
+        follow: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[str, Any] | StreamingResponse:
+        if follow:
+            return sse.respond(sse.follow_events(gate.core, gate.project, after))
+        return event_page(list(gate.core.store.events(gate.project, after=after, limit=limit, newest=newest)), limit)
+
+    return router
+
+
+def _end() -> APIRouter:
+    router = APIRouter(prefix="/api/v1/shutdown", route_class=GuardedRoute, tags=["platform"])
+
+    @router.post("", operation_id="platform.shutdown", status_code=202)
+    def shut_down(gate: Gate, wish: Shutdown) -> JSONResponse:
+        detail = "with replicas" if wish.stop_replicas else "replicas run on"
+        gate.core.store.record([gate.audit("platform", "core", detail)])
+        task = BackgroundTask(gate.core.shut_down, wish.stop_replicas)
+        return JSONResponse({"state": "stopping"}, status_code=202, background=task)
+
+    return router

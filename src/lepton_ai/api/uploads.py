@@ -1,0 +1,30 @@
+"""Bundles and pickled calls on their way in: streamed to disk, kept only if the digest is right."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from lepton_ai.api.access import GuardedRoute
+from lepton_ai.api.kinds import Gate
+
+
+def routes() -> APIRouter:
+    """Return the routes of uploads."""
+    router = APIRouter(prefix="/api/v1/projects/{project}/blobs", route_class=GuardedRoute, tags=["blobs"])
+
+    @router.head("/{digest}", operation_id="blob.has")
+    def has_blob(gate: Gate, digest: str) -> Response:
+        return Response(status_code=200 if gate.core.uploads.has(gate.project, digest) else 404)
+
+    @router.put("/{digest}", operation_id="blob.put", status_code=201)
+    async def put_blob(gate: Gate, digest: str, request: Request) -> dict[str, str]:
+        upload = gate.core.uploads.receive(gate.project, digest)
+        with upload as writer:
+            async for chunk in request.stream():
+                await run_in_threadpool(writer.write, chunk)
+        record = gate.audit("blob", digest[:20])
+        await run_in_threadpool(gate.core.store.record, [record])
+        return {"digest": digest}
+
+    return router

@@ -1,0 +1,221 @@
+"""The composition root: builds the core from its parts and runs it until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+
+from lepton_ai.api.application import create_api
+from lepton_ai.api.bell import Bell
+from lepton_ai.api.core import Core
+from lepton_ai.api.front import Front
+from lepton_ai.backends.blobs import BlobStore
+from lepton_ai.backends.certificates import ensure_certificates
+from lepton_ai.backends.haproxy.door import HaproxyDoor
+from lepton_ai.backends.haproxy.place import socket_folder
+from lepton_ai.backends.haproxy.plane import HaproxyPlane
+from lepton_ai.backends.home import Home
+from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
+from lepton_ai.backends.uploads import ProjectUploads
+from lepton_ai.errors import LeptonError
+from lepton_ai.kernel.auth import Gatekeeper
+from lepton_ai.kernel.bootstrap import bootstrap
+from lepton_ai.kernel.clock import SystemClock
+from lepton_ai.kernel.estimates import Estimates
+from lepton_ai.kernel.placing import Placing
+from lepton_ai.kernel.queue import SnapshotBuilder
+from lepton_ai.kernel.reconcile import Loop, Parts
+from lepton_ai.kernel.registry import Door, OpenService, Service, load_services
+from lepton_ai.kernel.scheduling.snapshot import Policy
+from lepton_ai.kernel.secret_box import SecretBox
+from lepton_ai.kernel.shutdown import stop_all_tasks
+from lepton_ai.kernel.store import Store
+from lepton_ai.kernel.store.engine import open_engine
+from lepton_ai.node.bundle import BundleCache
+from lepton_ai.node.environment import EnvironmentCache
+from lepton_ai.node.hardware import UseSampler, detect_hardware
+from lepton_ai.node.preparation import Preparer
+from lepton_ai.node.steady_use import SteadyUse
+from lepton_ai.settings import Settings, load_settings
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.estimate import EstimateRecord
+from lepton_ai.types.identity import Project, Secret, Token, User
+from lepton_ai.types.node import Node
+from lepton_ai.types.task import Task
+from lepton_ai.version import VERSION
+
+log = logging.getLogger(__name__)
+
+KERNEL_KINDS = (Task, Node, Project, User, Token, Secret, EstimateRecord)
+EXIT_REFUSED = 3
+SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients resume
+STOP_TASKS_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Running:
+    """A core at work."""
+
+    core: Core
+    loop: Loop
+    front: Front
+    runtime: LocalRuntime
+    door: HaproxyDoor
+    core_socket: Path
+    services: list[OpenService]
+    server: uvicorn.Server | None = None
+
+
+def main() -> int:
+    """Run the core of the state folder; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        settings = load_settings()
+        home = Home(settings.home)
+        with home.locked():
+            running = build(settings, home)
+            serve(running, home)
+    except LeptonError as error:
+        print(f"Error: {error.message}\nHint: {error.hint}" if error.hint else f"Error: {error.message}", file=sys.stderr)  # noqa: T201
+        return EXIT_REFUSED
+    return 0
+
+
+def build(settings: Settings, home: Home) -> Running:
+    """Build every part of the core and connect them; nothing runs yet but the runtime's own watching."""
+    clock = SystemClock()
+    services = load_services()
+    store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
+    store.prune_events()
+    bootstrap(store, clock, home.admin_token)
+    box = SecretBox(home.secret_key)
+    runtime = _build_runtime(settings, home)
+    door = _build_door(settings, home, clock)
+    estimates = Estimates(store)
+    snapshots = SnapshotBuilder(settings, estimates.expect)
+    placing = Placing(snapshots, Policy())
+
+    def unseal(project: str, name: str) -> str:
+        return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
+
+    loop = Loop(Parts(store, runtime, clock, placing, estimates, unseal))
+    opened = {
+        service.name: service.open(Door(settings=settings, clock=clock, data_plane=door, wake=loop.wake))
+        for service in services.values()
+    }
+    loop.use({kind.KIND: opened[service.name] for service in services.values() for kind in service.kinds})
+    store.on_change(loop.wake)
+    runtime.on_change(loop.wake)
+    door.on_death(loop.wake)
+    bell = Bell()
+    store.on_change(bell.ring)
+    core = Core(
+        settings=settings,
+        clock=clock,
+        store=store,
+        gatekeeper=Gatekeeper(store, clock),
+        services=services,
+        runtime=runtime,
+        placing=placing,
+        snapshots=snapshots,
+        secrets=box,
+        uploads=ProjectUploads(BlobStore(home.blobs), home.uploads, settings.bundle_bytes_max),
+        bell=bell,
+        url=door.base_url,
+        pid=os.getpid(),
+        started_at=clock.now(),
+        data_plane_state=door.state,
+        shut_down=lambda stop_replicas: _shut_down(running, stop_replicas=stop_replicas),
+    )
+    gateways = [one.gateway for one in opened.values() if one.gateway is not None]
+    front = Front(create_api(core), gateways, door.gateway_secret)
+    running = Running(core, loop, front, runtime, door, door.core_socket, list(opened.values()))
+    return running
+
+
+def serve(running: Running, home: Home) -> None:
+    """Serve until SIGTERM or a shutdown request. Replicas and the data plane outlive this."""
+    running.loop.run_pass()
+    running.door.ensure()
+    thread = threading.Thread(target=running.loop.run, name="reconcile", daemon=True)
+    config = uvicorn.Config(
+        running.front,
+        uds=str(running.core_socket),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=75,  # longer than the data plane keeps idle connections, so that it closes them, not we
+    )
+    running.server = uvicorn.Server(config)
+    thread.start()
+    try:
+        asyncio.run(_serve_and_announce(running, home))
+    finally:
+        running.loop.stop()
+        thread.join(SHUTDOWN_SECONDS)
+        for service in running.services:
+            service.close()
+        running.runtime.close()
+        home.withdraw()
+
+
+async def _serve_and_announce(running: Running, home: Home) -> None:
+    assert running.server is not None
+    task = asyncio.ensure_future(running.server.serve())
+    while not running.server.started and not task.done():
+        await asyncio.sleep(0.005)
+    if not task.done():
+        core = running.core
+        home.announce(
+            json.dumps(
+                {"pid": core.pid, "url": core.url, "started_at": core.started_at.isoformat(), "version": VERSION}
+            )
+        )
+        log.info("core_ready url=%s pid=%s", core.url, core.pid)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _shut_down(running: Running, *, stop_replicas: bool) -> None:
+    """End the core from within; stop everything that runs first if that is wanted."""
+    if stop_replicas:
+        stop_all_tasks(running.core.store, running.core.placing, STOP_TASKS_WITHIN)
+        running.door.stop()
+    if running.server is not None:
+        running.server.should_exit = True
+
+
+def _build_runtime(settings: Settings, home: Home) -> LocalRuntime:
+    hardware = detect_hardware(home=settings.home)
+    sampler = SteadyUse(UseSampler(hardware))
+    blobs = BlobStore(home.blobs)
+    preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
+    node = LocalNode(home.node_name(), hardware, sampler.sample)
+    return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
+
+
+def _build_door(settings: Settings, home: Home, clock: SystemClock) -> HaproxyDoor:
+    tls = ensure_certificates(home.tls, [settings.address], clock.now())
+    plane = HaproxyPlane(settings.home)
+    port = settings.port or home.kept_port()
+    return HaproxyDoor(plane, settings.address, port, tls.server_pem, socket_folder(settings.home) / "core.sock")
+
+
+def _kinds_of(services: Mapping[str, Service]) -> tuple[type[AnyObject], ...]:
+    return tuple(kind for service in services.values() for kind in service.kinds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

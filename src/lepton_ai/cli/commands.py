@@ -1,0 +1,110 @@
+"""The table of every command: where its code is, its one line of help, and the API operations that it needs.
+
+`lepton --help` reads this table alone, so that it answers before anything heavy is imported. A test holds each row to
+the command's own docstring, and each operation to `types/operation.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """`target` is `module:function` in this package; `operations` is empty for what needs no core."""
+
+    target: str
+    help: str
+    operations: tuple[str, ...] = ()
+    is_here: bool = False  # speaks of the platform on this machine, so it takes no `--instance`
+
+    @property
+    def is_in_project(self) -> bool:
+        """Tell whether any of its operations is done in a project, so that it takes `--project`."""
+        return any(operation.partition(".")[0] in PROJECT_NOUNS for operation in self.operations)
+
+
+# The nouns whose operations are scoped to a project; a test holds this against `types/operation.py`.
+PROJECT_NOUNS = frozenset({"job", "endpoint", "secret", "task", "blob", "event", "queue", "scheduling"})
+
+_UPLOAD = ("blob.has", "blob.put")
+_SEE_JOB = ("job.get", "job.list")
+
+GROUPS: Mapping[str, str] = {
+    "job": "Work that ends: list it, read its log, stop it.",
+    "endpoint": "Served apps and models: create, scale, update, delete.",
+    "node": "The machines that work runs on.",
+    "event": "What happened, to which object, and why.",
+    "secret": "Values that jobs and endpoints get by name and nobody can read back.",
+    "user": "People and programs, and their roles in projects.",
+    "project": "Teams: nothing of one project is visible in another.",
+    "token": "The keys that speak for users.",
+    "audit": "Who changed what, and what was refused.",
+}
+
+COMMANDS: Mapping[str, Command] = {
+    "up": Command("up:up", "Start the platform on this machine, in the background.", ("status.get",), is_here=True),
+    "down": Command("down:down", "Stop the platform on this machine.", ("platform.shutdown",), is_here=True),
+    "status": Command("status:status", "Show whether the platform runs, and where.", ("status.get",)),
+    "doctor": Command("doctor:doctor", "Check what this machine lacks, and say how to mend it.", ("status.get",), is_here=True),
+    "run": Command(
+        "run:run",
+        "Run a command as a job, follow its log, exit with its code.",
+        ("job.create", "job.get", "job.logs", "job.stop", *_UPLOAD),
+    ),
+    "apply": Command(
+        "apply:apply",
+        "Create or update what a YAML file describes.",
+        ("job.create", "job.update", "job.get", "endpoint.create", "endpoint.update", "endpoint.get", *_UPLOAD),
+    ),
+    "logs": Command("logs:logs", "Print the log of a job: the newest, if none is named.", (*_SEE_JOB, "job.logs")),
+    "explain": Command("explain:explain", "Say why a job or endpoint waits, or runs where it runs.",
+                       ("job.explain", "endpoint.explain")),  # fmt: skip
+    "queue": Command("queue:queue", "Show what waits, in the order in which it will start.", ("queue.list",)),
+    "resources": Command("resources:resources", "Show each resource, its use and what holds it.", ("resource.list",)),
+    "job list": Command("job:list_jobs", "List jobs, newest first.", ("job.list",)),
+    "job get": Command("job:get_job", "Show one job.", ("job.get",)),
+    "job logs": Command("logs:job_logs", "Print the log of a job.", ("job.get", "job.logs")),
+    "job stop": Command("job:stop_job", "Stop a job: it gets SIGTERM, a grace period, then SIGKILL.",
+                        ("job.get", "job.stop")),  # fmt: skip
+    "job delete": Command("job:delete_job", "Delete a job; one that still runs is stopped first.",
+                          ("job.get", "job.delete")),  # fmt: skip
+    "job events": Command("job:job_events", "Show what happened to a job.", ("job.get", "job.events")),
+    "endpoint create": Command(
+        "endpoint_create:create_endpoint",
+        "Serve a command, an app or a model.",
+        ("endpoint.create", "endpoint.get", *_UPLOAD),
+    ),
+    "endpoint list": Command("endpoint:list_endpoints", "List endpoints, newest first.", ("endpoint.list",)),
+    "endpoint get": Command("endpoint:get_endpoint", "Show one endpoint.", ("endpoint.get",)),
+    "endpoint scale": Command("endpoint:scale_endpoint", "Set how many replicas an endpoint has.",
+                              ("endpoint.get", "endpoint.update")),  # fmt: skip
+    "endpoint update": Command(
+        "endpoint_create:update_endpoint",
+        "Change what an endpoint runs, one replica after another.",
+        ("endpoint.get", "endpoint.update", *_UPLOAD),
+    ),
+    "endpoint delete": Command("endpoint:delete_endpoint", "Delete an endpoint and stop its replicas.",
+                               ("endpoint.get", "endpoint.delete")),  # fmt: skip
+    "endpoint logs": Command("logs:endpoint_logs", "Print the log of an endpoint.",
+                             ("endpoint.get", "endpoint.logs")),  # fmt: skip
+    "node list": Command("node:list_nodes", "List the machines.", ("node.list",)),
+    "node show": Command("node:show_node", "Show one machine and its hardware.", ("node.get",)),
+    "node cordon": Command("node:cordon_node", "Give a machine no new work; what runs there goes on.",
+                           ("node.get", "node.update")),  # fmt: skip
+    "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.get", "node.update")),
+    "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
+    "secret set": Command("secret:set_secret", "Store a value, read from standard input or a prompt.",
+                          ("secret.create", "secret.update")),  # fmt: skip
+    "secret list": Command("secret:list_secrets", "List the names of secrets.", ("secret.list",)),
+    "secret delete": Command("secret:delete_secret", "Delete a secret.", ("secret.delete",)),
+    "user create": Command("user:create_user", "Create a user with roles in projects.", ("user.create",)),
+    "user list": Command("user:list_users", "List users and their roles.", ("user.list",)),
+    "project create": Command("project:create_project", "Create a project.", ("project.create",)),
+    "project list": Command("project:list_projects", "List projects.", ("project.list",)),
+    "token create": Command("token:create_token", "Make a token for a user; it is shown once.", ("token.create",)),
+    "token list": Command("token:list_tokens", "List tokens, without their values.", ("token.list",)),
+    "token delete": Command("token:delete_token", "Withdraw a token at once.", ("token.delete",)),
+    "audit list": Command("audit:list_audit", "List audit records, oldest first.", ("audit.list",)),
+    "version": Command("version:version", "Print the version of this program."),
+}

@@ -1,0 +1,58 @@
+"""Pure: what the scheduler would do with a task that nobody submitted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Snapshot, WaitingTask
+from lepton_ai.types.resource_view import ResourceChoice
+
+
+def rank_classes(snapshot: Snapshot, trial: WaitingTask, policy: Policy) -> Sequence[ResourceChoice]:
+    """Return the classes on which `trial` could run, the one where it is expected to end first at the head.
+
+    The seconds are the estimate's: measured where this kind of task has run on the class, else inferred or guessed.
+    """
+    choices = []
+    for name in _classes(snapshot.nodes, trial):
+        nodes = _only(snapshot.nodes, name, trial)
+        empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=())
+        if not schedule(empty, policy).placements:
+            continue
+        now = schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)
+        expected = trial.expectations.get(name, trial.expectations[""])
+        choices.append(
+            ResourceChoice(
+                resource_class=name,
+                nodes=tuple(node.name for node in nodes),
+                expected_seconds=expected.median,
+                p80_seconds=expected.p80,
+                source=expected.source,
+                is_free_now=bool(now.placements),
+            )
+        )
+    return sorted(choices, key=lambda choice: (choice.expected_seconds, not choice.is_free_now, choice.resource_class))
+
+
+def place_on(snapshot: Snapshot, trial: WaitingTask, resource_class: str, policy: Policy) -> Plan:
+    """Return where `trial` would start now if only `resource_class` existed; nothing is held by asking."""
+    nodes = _only(snapshot.nodes, resource_class, trial)
+    return schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)
+
+
+def _classes(nodes: Sequence[NodeView], trial: WaitingTask) -> Sequence[str]:
+    if trial.demand.accelerator is None:
+        return sorted({node.cpu_class for node in nodes})
+    return sorted({device.kind for node in nodes for device in node.devices})
+
+
+def _only(nodes: Sequence[NodeView], resource_class: str, trial: WaitingTask) -> tuple[NodeView, ...]:
+    if trial.demand.accelerator is None:
+        return tuple(node for node in nodes if node.cpu_class == resource_class)
+    kept = (
+        replace(node, devices=tuple(device for device in node.devices if device.kind == resource_class))
+        for node in nodes
+    )
+    return tuple(node for node in kept if node.devices)

@@ -1,0 +1,32 @@
+"""Stop everything that runs before the platform ends."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from lepton_ai.kernel.placing import Placing
+from lepton_ai.kernel.store import Store, update
+from lepton_ai.types.task import Task, TaskState
+
+LOOK_SECONDS = 0.05
+REASON = "The platform was shut down."
+
+
+def stop_all_tasks(store: Store, placing: Placing, within: timedelta) -> None:
+    """Ask every task that holds something to stop, and wait until none does, for so long at most. Nothing new starts."""
+    placing.is_paused = True
+    for _ in range(int(within.total_seconds() / LOOK_SECONDS)):
+        live = store.page(Task, live_only=True)
+        active = [task for task in live if task.status.state is not TaskState.WAITING]
+        if not active:
+            return
+        asked = [
+            update(task.replace(spec=task.spec.replace(stop_requested=True, stop_reason=REASON)))
+            for task in active
+            if not task.spec.stop_requested
+        ]
+        if asked:
+            # The loop may have changed some meanwhile; the next round asks those again.
+            store.commit(asked, actor="platform", strict=False)
+        threading.Event().wait(LOOK_SECONDS)

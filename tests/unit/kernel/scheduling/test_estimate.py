@@ -1,0 +1,130 @@
+"""Learning durations."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lepton_ai.kernel.scheduling.estimate import GUESS, Estimate, expect, learn, remaining
+from lepton_ai.kernel.scheduling.snapshot import Expectation
+
+H100 = "nvidia-h100-80gb"
+any_seconds = st.floats(0.01, 1e6)
+
+
+def learnt(*seconds: float) -> Estimate:
+    estimate = Estimate()
+    for one in seconds:
+        estimate = learn(estimate, one)
+    return estimate
+
+
+def test_the_first_run_is_the_mean() -> None:
+    estimate = learn(None, 100.0)
+    assert (estimate.count, estimate.mean_log, estimate.variance_log) == (1.0, pytest.approx(math.log(100)), 0.0)
+
+
+def test_old_runs_are_forgotten() -> None:
+    estimate = learnt(*[10.0] * 50, *[1000.0] * 50)
+    assert math.exp(estimate.mean_log) == pytest.approx(1000, rel=0.5)
+
+
+@given(st.lists(any_seconds, min_size=1, max_size=100))
+def test_the_mean_stays_within_what_was_seen_and_the_count_is_bounded(seconds: list[float]) -> None:
+    estimate = learnt(*seconds)
+    assert min(seconds) * 0.999 <= math.exp(estimate.mean_log) <= max(seconds) * 1.001
+    assert 0 < estimate.count <= 20
+    assert estimate.variance_log >= 0
+
+
+@pytest.mark.parametrize("nonsense", [0.0, -1.0, math.nan, math.inf, 1e300])
+def test_what_is_no_duration_teaches_nothing(nonsense: float) -> None:
+    assert learn(learnt(5.0), nonsense) == learnt(5.0)
+
+
+def test_with_nothing_known_it_guesses_and_says_so() -> None:
+    expected = expect(None, {})
+    assert expected[""].source == "guessed"
+    assert expected[""].median == pytest.approx(GUESS.median)
+    assert expected[""].p80 == pytest.approx(GUESS.p80)
+
+
+def test_a_stated_duration_is_believed_until_runs_outweigh_it() -> None:
+    hour = timedelta(hours=1)
+    once = expect(hour, {H100: learnt(60.0)})[H100]
+    often = expect(hour, {H100: learnt(*[60.0] * 30)})[H100]
+    assert expect(hour, {})[""] == Expectation(pytest.approx(3600), pytest.approx(5484, rel=0.01), "stated")
+    assert (once.source, often.source) == ("stated", "measured")
+    assert 1000 < once.median < 3600
+    assert often.median < 150
+
+
+def test_measured_classes_differ_and_the_rest_is_inferred_from_the_kind() -> None:
+    runs = {H100: learnt(*[60.0] * 10), "cpu-avx2": learnt(*[6000.0] * 10)}
+    expected = expect(None, runs, kind_any=learnt(*[60.0] * 10, *[6000.0] * 10))
+    assert expected[H100].median < 200
+    assert expected["cpu-avx2"].median > 2000
+    assert expected[H100].median < expected[""].median < expected["cpu-avx2"].median
+    assert [expected[name].source for name in (H100, "cpu-avx2", "")] == ["measured", "measured", "inferred"]
+
+
+def test_a_single_run_is_drawn_towards_its_kind() -> None:
+    expected = expect(None, {H100: learnt(10.0)}, kind_any=learnt(*[1000.0] * 20))
+    assert 10 < expected[H100].median < 1000
+
+
+def test_other_kinds_shape_the_guess_for_an_unseen_one() -> None:
+    expected = expect(None, {}, overall=learnt(*[5.0] * 20))
+    assert expected[""].source == "guessed"
+    assert expected[""].median < 20
+
+
+def test_quantiles_hold_on_log_normal_runs() -> None:
+    rng = Random(5)
+    estimate = Estimate()
+    below_median = below_p80 = 0
+    for _ in range(2000):
+        expected = expect(None, {"": Estimate()}, kind_any=estimate)[""]
+        seconds = rng.lognormvariate(5, 1)
+        below_median += seconds <= expected.median
+        below_p80 += seconds <= expected.p80
+        estimate = learn(estimate, seconds)
+    assert below_median / 2000 == pytest.approx(0.5, abs=0.05)
+    assert below_p80 / 2000 == pytest.approx(0.8, abs=0.05)
+
+
+def test_nothing_has_passed_so_nothing_changes() -> None:
+    expectation = Expectation(100, 200, "measured")
+    assert remaining(expectation, 0.0) == expectation
+
+
+def test_a_sure_task_has_the_rest_of_its_time_left() -> None:
+    assert remaining(Expectation(100, 100, "stated"), 40.0).median == pytest.approx(60, rel=0.05)
+
+
+def test_the_longer_an_unsure_task_is_late_the_later_it_will_be() -> None:
+    unsure = Expectation(100, 400, "guessed")
+    left = [remaining(unsure, elapsed).median for elapsed in (200.0, 2000.0, 20_000.0, 1e9)]
+    assert left == sorted(left)
+    assert all(seconds > 100 for seconds in left)
+
+
+@given(any_seconds, st.floats(1.0, 20.0), st.floats(0.0, 1e12))
+def test_what_remains_is_always_positive_finite_and_ordered(median: float, ratio: float, elapsed: float) -> None:
+    left = remaining(Expectation(median, median * ratio, "measured"), elapsed)
+    assert 0 < left.median <= left.p80 < math.inf
+
+
+def test_half_of_the_survivors_outlive_the_conditional_median() -> None:
+    rng = Random(3)
+    lives = [rng.lognormvariate(math.log(100), 1.2) for _ in range(40_000)]
+    unsure = Expectation(100, 100 * math.exp(0.8416 * 1.2), "measured")
+    survivors = [life - 150 for life in lives if life > 150]
+    left = remaining(unsure, 150.0)
+    assert sum(life > left.median for life in survivors) / len(survivors) == pytest.approx(0.5, abs=0.02)
+    assert sum(life > left.p80 for life in survivors) / len(survivors) == pytest.approx(0.2, abs=0.02)
