@@ -87,7 +87,9 @@ def main() -> int:
             running = build(settings, home)
             serve(running, home)
     except LeptonError as error:
-        print(f"Error: {error.message}\nHint: {error.hint}" if error.hint else f"Error: {error.message}", file=sys.stderr)  # noqa: T201
+        print(
+            f"Error: {error.message}\nHint: {error.hint}" if error.hint else f"Error: {error.message}", file=sys.stderr
+        )
         return EXIT_REFUSED
     return 0
 

@@ -17,9 +17,13 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while head := (await reader.readuntil(b"\r\n\r\n")).decode():
             lines = head.split("\r\n")
             method, target, _ = lines[0].split(" ", 2)
-            headers = dict(line.lower().split(": ", 1) if ": " in line else (line, "") for line in lines[1:] if line)
+            named = (line.lower().partition(": ") for line in lines[1:] if line)
+            headers = {name: value for name, _, value in named}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             SEEN.append(target)
+            if headers.get("upgrade") == "websocket":
+                await echo(reader, writer)
+                break
             if not await answer(writer, method, target, headers, body):
                 break
     writer.close()
@@ -47,6 +51,16 @@ async def answer(writer: asyncio.StreamWriter, method: str, target: str, headers
     writer.write(reply.encode() + (b"" if method == "HEAD" else text))
     await writer.drain()
     return True
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer as a WebSocket server does, then send back whatever comes."""
+    accept = "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # the example of RFC 6455, section 1.3
+    lines = ("HTTP/1.1 101 Switching Protocols", "connection: Upgrade", "upgrade: websocket", accept, "", "")
+    writer.write("\r\n".join(lines).encode())
+    while piece := await reader.read(4096):
+        writer.write(piece)
+        await writer.drain()
 
 
 async def main(where: str) -> None:

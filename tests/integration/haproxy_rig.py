@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -135,6 +136,7 @@ def rig_in(home: Path) -> Iterator[Rig]:
         rig.plane.stop(timedelta(0))
         for replica in rig.replicas:
             replica.kill()
+        shutil.rmtree(desired.core_socket.parent, ignore_errors=True)  # not in `home` where that is too deep
 
 
 def _accepts(where: str) -> bool:

@@ -203,6 +203,16 @@ def test_an_upgrade_to_anything_but_websocket_is_not_passed_on(rig: Rig) -> None
     assert "upgrade" not in headers
 
 
+@pytest.mark.parametrize("path", ["/endpoints/vision/digits/socket", "/endpoints/vision/asleep/socket", "/ui/socket"])
+def test_a_websocket_goes_through_both_ways(rig: Rig, path: str) -> None:
+    with _connect(rig) as secure:
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        secure.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n{upgrade}\r\n\r\n".encode())
+        assert b"101 Switching Protocols" in secure.recv(4096)
+        secure.sendall(b"frame")
+        assert secure.recv(4096) == b"frame"
+
+
 def test_a_full_queue_is_refused_with_when_to_come_back(tmp_path: Path) -> None:
     with rig_in(tmp_path) as own, own.client() as first, own.client() as second:
         busy = replace(
@@ -253,10 +263,13 @@ def test_the_route_of_another_project_is_not_touched(rig: Rig) -> None:
     assert rig.get("/endpoints/speech/other/", FOREIGN).json()["headers"]["x-lepton-activate"] == "speech/other"
 
 
-def _send_and_leave(rig: Rig, path: str) -> ssl.SSLSocket:
+def _connect(rig: Rig) -> ssl.SSLSocket:
     context = ssl.create_default_context(cafile=str(rig.tls.ca))
-    secure = context.wrap_socket(
-        socket.create_connection(("127.0.0.1", rig.desired.port), timeout=20), server_hostname="127.0.0.1"
-    )
+    plain = socket.create_connection(("127.0.0.1", rig.desired.port), timeout=20)
+    return context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def _send_and_leave(rig: Rig, path: str) -> ssl.SSLSocket:
+    secure = _connect(rig)
     secure.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
     return secure

@@ -22,7 +22,7 @@ from lepton_ai.types.explanation import Explanation
 from lepton_ai.types.job import Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
-from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
+from lepton_ai.types.resource_view import QueueEntry
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import Program, Task, TaskSpec, TaskState, TaskStatus
 
@@ -49,9 +49,7 @@ class Question(Model):
 
 def explain_routes(kind: type[AnyObject]) -> APIRouter:
     """Return the explain route of a kind that is or owns tasks."""
-    router = APIRouter(
-        prefix=collection_path(kind, in_project=True), route_class=GuardedRoute, tags=[kind.PLURAL]
-    )
+    router = APIRouter(prefix=collection_path(kind, in_project=True), route_class=GuardedRoute, tags=[kind.PLURAL])
 
     @router.get("/{name}/explain", operation_id=f"{kind.KIND}.explain")
     def explain_object(gate: Gate, name: str) -> Explanation:
@@ -106,7 +104,11 @@ def _advice() -> APIRouter:
             placed = plan.placements[0]
             return {"allocations": placed.allocations, "sentence": placed.sentence, "expected_start": snapshot.now}
         wait = plan.waits[0]
-        if wait.expected_start is None and wait.refusal in {Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_NODES}:
+        if wait.expected_start is None and wait.refusal in {
+            Refusal.TOO_LARGE,
+            Refusal.NO_SUCH_DEVICE,
+            Refusal.NO_NODES,
+        }:
             raise Conflict(wait.sentence, hint="See what there is: lepton resources")
         return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
 

@@ -10,6 +10,7 @@ from lepton_ai.api.core import Core
 from lepton_ai.api.kinds import reading_routes, routes_of_services
 from lepton_ai.api.limits import BodyLimit
 from lepton_ai.api.logs import log_routes
+from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
 from lepton_ai.version import VERSION
 
@@ -20,9 +21,13 @@ Send `Authorization: Bearer TOKEN`; each operation's id names the permission tha
 def create_api(core: Core) -> FastAPI:
     """Return the application; raises AssertionError for a route without a permission."""
     app = FastAPI(
-        title="Lepton AI", version=VERSION, description=_ABOUT, openapi_url="/api/v1/openapi.json", docs_url="/api/docs",
+        title="Lepton AI",
+        version=VERSION,
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url="/api/docs",
         redoc_url=None,
-    )  # fmt: skip
+    )
     app.state.core = core
     problems.install(app)
     for router in _routers(core):
@@ -33,11 +38,11 @@ def create_api(core: Core) -> FastAPI:
 
 
 def _routers(core: Core) -> list[APIRouter]:
-    kinds = [kind for service in core.services.values() for kind in service.kinds]
+    kinds: list[type[AnyObject]] = [kind for service in core.services.values() for kind in service.kinds]
     return [
         *routes_of_services(core),
         *[log_routes(kind) for kind in kinds],
-        *[advice.explain_routes(kind) for kind in (*kinds, Task)],
+        *[advice.explain_routes(kind) for kind in [*kinds, Task]],
         *advice.routes(has_jobs="jobs" in core.services),
         reading_routes(Task, in_project=True),
         *identities.routes(),

@@ -6,10 +6,10 @@ from typing import Any, Protocol, TypeVar
 
 from lepton_ai.api.access import Access
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
-from lepton_ai.kernel import store
+from lepton_ai.kernel import change
+from lepton_ai.kernel.change import Change, Note
 from lepton_ai.kernel.identifiers import new_id, new_name
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
-from lepton_ai.kernel.store import Change, Note
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.identity import Project
 from lepton_ai.types.task import Task
@@ -50,7 +50,7 @@ def create(gate: Access, kind: type[T], draft: DraftLike, key: str, *, in_projec
     thing = thing.replace(metadata=thing.metadata.replace(name=draft.metadata.name or _make_name(gate, thing)))
     note = Note("submitted", f"Submitted by {gate.caller.user}.")
     try:
-        stored = commit(gate, store.create(thing, note, idempotency_key=key))
+        stored = commit(gate, change.create(thing, note, idempotency_key=key))
     except Conflict:
         known = core.store.by_idempotency_key(kind, project, key) if key else None
         if known is None:
@@ -83,15 +83,13 @@ def apply(gate: Access, kind: type[T], name: str, draft: DraftLike, *, in_projec
         if after == before:
             return before, False
         try:
-            return commit(gate, store.update(after, Note("changed", f"Changed by {gate.caller.user}."))), False
+            return commit(gate, change.update(after, Note("changed", f"Changed by {gate.caller.user}."))), False
         except Conflict:
             continue
     raise _busy(kind, name)
 
 
-def patch(
-    gate: Access, kind: type[T], name: str, changes: dict[str, Any], *, version: int, in_project: bool
-) -> T:
+def patch(gate: Access, kind: type[T], name: str, changes: dict[str, Any], *, version: int, in_project: bool) -> T:
     """Merge `changes` into the object (RFC 7396) and store it, only if it still has `version` where one is given."""
     unknown = changes.keys() - {"spec", "metadata"}
     unknown_metadata = dict(changes.get("metadata") or {}).keys() - {"labels"}
@@ -113,7 +111,7 @@ def patch(
         if after == before:
             return before
         try:
-            return commit(gate, store.update(after, Note("changed", f"Changed by {gate.caller.user}.")))
+            return commit(gate, change.update(after, Note("changed", f"Changed by {gate.caller.user}.")))
         except Conflict:
             if version:
                 raise
@@ -133,18 +131,18 @@ def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool
         # Something that has ended has nothing to take down.
         at_once = not has_service or before.is_final()
         owned = gate.core.store.owned(Task, before.id) if at_once else ()
-        change = store.delete(after, note) if at_once else store.update(after, note)
+        wanted = change.delete(after, note) if at_once else change.update(after, note)
         try:
-            return commit(gate, change, *(store.delete(task) for task in owned))
+            return commit(gate, wanted, *(change.delete(task) for task in owned))
         except Conflict:
             continue
     raise _busy(kind, name)
 
 
-def commit(gate: Access, change: Change, *more: Change) -> Any:
+def commit(gate: Access, first: Change, *more: Change) -> Any:
     """Store the changes with one audit record about the first; return the first object as stored."""
-    audit = gate.audit(change.object.KIND, change.object.name)
-    return gate.core.store.commit([change, *more], actor=gate.caller.user, audit=[audit]).objects[0]
+    audit = gate.audit(first.object.KIND, first.object.name)
+    return gate.core.store.commit([first, *more], actor=gate.caller.user, audit=[audit]).objects[0]
 
 
 def merge(target: Any, changes: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,16 +38,8 @@ class Uploads(Protocol):
     def has(self, project: str, digest: str) -> bool:
         """Tell whether the project uploaded it, which another project's upload does not answer."""
 
-    def receive(self, project: str, digest: str) -> Upload:
+    def receive(self, project: str, digest: str) -> AbstractContextManager[BlobWriter]:
         """Return a context manager that gives a writer and keeps the upload if its digest is right."""
-
-
-class Upload(Protocol):
-    def __enter__(self) -> BlobWriter:
-        """Begin."""
-
-    def __exit__(self, *error: object) -> None:
-        """Keep what arrived, or nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ class Core:
     def service_of(self, kind: str) -> Service:
         """Return the service that answers for a kind."""
         for service in self.services.values():
-            if any(known.KIND == kind for known in service.kinds):
+            if any(kind == known.KIND for known in service.kinds):
                 return service
         known_kinds = sorted(known.KIND for service in self.services.values() for known in service.kinds)
         raise InvalidInput(f"{kind!r} is not a kind here.", hint=f"Known: {', '.join(known_kinds)}.")

@@ -11,10 +11,10 @@ from lepton_ai.api import changes
 from lepton_ai.api.access import GuardedRoute
 from lepton_ai.api.kinds import Draft, Gate, IdempotencyKey, changing_routes, creating_routes, reading_routes, shown
 from lepton_ai.errors import InvalidInput
-from lepton_ai.kernel import auth, store
+from lepton_ai.kernel import auth, change
+from lepton_ai.kernel.change import Note
 from lepton_ai.kernel.identifiers import new_name
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
-from lepton_ai.kernel.store import Note
 from lepton_ai.types.base import Model, Name
 from lepton_ai.types.identity import Project, Secret, SecretSpec, Token, TokenSpec, User
 
@@ -60,7 +60,7 @@ def _secrets() -> APIRouter:
             spec=SecretSpec(sealed=gate.core.secrets.seal(draft.spec.value, f"{gate.project}/{name}")),
         )
         note = Note("set", f"Set by {gate.caller.user}.")
-        stored: Secret = changes.commit(gate, store.update(made, note) if before else store.create(made, note))
+        stored: Secret = changes.commit(gate, change.update(made, note) if before else change.create(made, note))
         return shown(stored)  # type: ignore[no-any-return]
 
     return router
@@ -79,7 +79,7 @@ def _tokens() -> APIRouter:
         name = draft.metadata.name or new_name(user.name)
         made = made.replace(metadata=made.metadata.replace(name=name))
         note = Note("created", f"Made by {gate.caller.user} for {user.name}.")
-        stored = changes.commit(gate, store.create(made, note, idempotency_key=key))
+        stored = changes.commit(gate, change.create(made, note, idempotency_key=key))
         return {"token": plain, "object": shown(stored)}
 
     return router

@@ -11,6 +11,7 @@ from lepton_ai.api.access import Access, GuardedRoute, access_of
 from lepton_ai.api.core import Core
 from lepton_ai.types.base import LABELS_MAX, AnyObject, Label, Model, Name
 from lepton_ai.types.event import Event
+from lepton_ai.types.identity import Project
 
 PAGE = 100
 PAGE_MAX = 1000
@@ -60,6 +61,9 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     @router.get("/{name}", operation_id=f"{kind.KIND}.get")
     def get_object(gate: Gate, name: str) -> kind:  # type: ignore[valid-type]
         return shown(changes.find(gate, kind, name, in_project=in_project))
+
+    if kind is Project:
+        return router  # `/projects/{project}/events` tells what happened in the project, which says more
 
     @router.get("/{name}/events", operation_id=f"{kind.KIND}.events")
     def list_object_events(gate: Gate, name: str, after: int = 0, limit: Limit = PAGE_MAX) -> dict[str, Any]:

@@ -16,7 +16,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 UPLOADS = "/blobs/"  # these have a limit of their own and are streamed
 
 
-class BodyTooLarge(Exception):  # noqa: N818 - it never leaves this file
+class BodyTooLarge(Exception):
     """More arrived than a request may hold."""
 
 

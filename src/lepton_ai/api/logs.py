@@ -29,15 +29,13 @@ RANKS_MAX = 1000  # replicas in one stream; more must be asked for by rank
 
 def log_routes(kind: type[AnyObject]) -> APIRouter:
     """Return the log route of a kind that owns tasks."""
-    router = APIRouter(
-        prefix=collection_path(kind, in_project=True), route_class=GuardedRoute, tags=[kind.PLURAL]
-    )
+    router = APIRouter(prefix=collection_path(kind, in_project=True), route_class=GuardedRoute, tags=[kind.PLURAL])
 
     @router.get("/{name}/logs", operation_id=f"{kind.KIND}.logs")
     def read_logs(
         gate: Gate,
         name: str,
-        follow: bool = False,  # noqa: FBT001, FBT002
+        follow: bool = False,
         cursor: Annotated[str, Query(max_length=CURSOR_MAX)] = "",
         rank: int = -1,
         tail_bytes: Annotated[int, Query(ge=0)] = 0,

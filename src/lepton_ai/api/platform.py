@@ -87,8 +87,8 @@ def _events() -> APIRouter:
         gate: Gate,
         after: int = 0,
         limit: Limit = PAGE,
-        newest: bool = False,  # noqa: FBT001, FBT002
-        follow: bool = False,  # noqa: FBT001, FBT002
+        newest: bool = False,
+        follow: bool = False,
     ) -> dict[str, Any] | StreamingResponse:
         if follow:
             return sse.respond(sse.follow_events(gate.core, gate.project, after))

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from lepton_ai.api.core import Core
-from lepton_ai.kernel.store import Seen
+from lepton_ai.kernel.change import Seen
 from lepton_ai.types.base import AnyObject
 
 PING_SECONDS = 15.0

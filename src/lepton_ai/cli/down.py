@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from lepton_ai.cli.core_process import RunningCore, find_core, is_held, wait_for_end
-from lepton_ai.cli.output import notice, print_json
 from lepton_ai.cli.local_profile import LOCAL
+from lepton_ai.cli.output import notice, print_json
 from lepton_ai.cli.session import Session, session_of
 from lepton_ai.errors import LeptonError, TimedOut, Unavailable
 from lepton_ai.settings import default_home

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from lepton_ai.kernel.change import Change, create, update
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.scheduling.estimate import Estimate, expect, learn
 from lepton_ai.kernel.scheduling.snapshot import Expectation
-from lepton_ai.kernel.store import Change, Store, create, update
+from lepton_ai.kernel.store import Store
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord, EstimateSpec, EstimateStatus
 from lepton_ai.types.task import ExitKind, Task

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
+from lepton_ai.kernel.change import Change, Note, create, update
 from lepton_ai.kernel.runtime import NodeObservation
-from lepton_ai.kernel.store import Change, Note, create, update
 from lepton_ai.types.base import Metadata, Reason
 from lepton_ai.types.node import Hardware, Node, NodeState, NodeStatus
 

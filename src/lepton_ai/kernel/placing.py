@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import tasks
+from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
-from lepton_ai.kernel.store import Change, Note, update
 from lepton_ai.types.base import AnyObject, Reason
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task, TaskState

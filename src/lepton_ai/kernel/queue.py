@@ -71,7 +71,7 @@ class SnapshotBuilder:
 
     def _node(self, node: Node) -> NodeView:
         hardware = node.status.hardware
-        assert hardware is not None  # noqa: S101 - every observed node carries its hardware
+        assert hardware is not None
         return NodeView(
             name=node.name,
             cpu_class=hardware.cpu_class,

@@ -11,14 +11,16 @@ from datetime import datetime, timedelta
 from lepton_ai.errors import LeptonError, NotFound
 from lepton_ai.kernel import dispatch, tasks
 from lepton_ai.kernel.backoff import Backoff
+from lepton_ai.kernel.change import Change, Note
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.nodes import observe_nodes
 from lepton_ai.kernel.placing import Placing
-from lepton_ai.kernel.registry import Decision, OpenService
+from lepton_ai.kernel.decision import Decision
+from lepton_ai.kernel.registry import OpenService
 from lepton_ai.kernel.runtime import Runtime
-from lepton_ai.kernel.store import Change, Note, Store
+from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.world import World
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.node import Hardware, Node
@@ -53,7 +55,7 @@ class Loop:
         self._opened: Mapping[str, OpenService] = {}
         self._world = World(parts.store)
         self._woken = threading.Event()
-        self._stopping = False
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._dirty: set[str] = set()
@@ -76,21 +78,21 @@ class Loop:
 
     def stop(self) -> None:
         """End `run` after the pass that is under way."""
-        self._stopping = True
+        self._ended.set()
         self._woken.set()
 
     def run(self) -> None:
         """Work until stopped: a pass whenever something changed or is due."""
-        while not self._stopping:
+        while not self._ended.is_set():
             self._woken.wait(self._seconds_to_next())
             self._woken.clear()
-            if self._stopping:
+            if self._ended.is_set():
                 return
             try:
                 self.run_pass()
             except LeptonError as error:
                 # The store or the state folder refuses: nothing was lost, because nothing was acknowledged.
-                log.error("pass_failed error=%s", error)  # noqa: TRY400 - the sentence says it all
+                log.error("pass_failed error=%s", error)
                 self._wait_after_failure()
             except Exception:
                 log.exception("pass_failed")
@@ -173,7 +175,7 @@ class Loop:
             self._dependents.setdefault(other, set()).add(object_id)
 
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
-        kept = set()
+        kept: set[str] = set()
         for task in self._world.all(Task):
             if task.status.state not in ACTIVE:
                 continue

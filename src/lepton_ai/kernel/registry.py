@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.data_plane import DataPlane
-from lepton_ai.kernel.store import Change
+from lepton_ai.kernel.decision import Decision
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
@@ -37,15 +37,6 @@ class View(Protocol):
 
     def tasks_of(self, owner_id: str) -> Sequence[Task]:
         """Return the tasks that the object owns, oldest first, finished ones included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a service wants done about one object, and when it must be asked again at the latest."""
-
-    changes: tuple[Change, ...] = ()
-    look_again_at: datetime | None = None
-    depends_on: tuple[str, ...] = ()  # ids: decide again as soon as one of them changes
 
 
 class OpenService(Protocol):

@@ -1,7 +1,7 @@
 """What a runtime does for the kernel: start, stop and observe replicas, and tell of its nodes.
 
 Two implementations fulfil it: `backends.local_runtime` (supervised processes on this machine) and the seeded one in
-`testing`; the Ray runtime is the third. Every call is safe to repeat, and none blocks for longer than a local disk does.
+`testing`; the Ray runtime is the third. Every call is safe to repeat, and none blocks longer than a local disk does.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+from lepton_ai.kernel.change import update
 from lepton_ai.kernel.placing import Placing
-from lepton_ai.kernel.store import Store, update
+from lepton_ai.kernel.store import Store
 from lepton_ai.types.task import Task, TaskState
 
 LOOK_SECONDS = 0.05
@@ -14,7 +15,7 @@ REASON = "The platform was shut down."
 
 
 def stop_all_tasks(store: Store, placing: Placing, within: timedelta) -> None:
-    """Ask every task that holds something to stop, and wait until none does, for so long at most. Nothing new starts."""
+    """Ask every task that holds something to stop, and wait until none does, for so long at most. Nothing starts."""
     placing.is_paused = True
     for _ in range(int(within.total_seconds() / LOOK_SECONDS)):
         live = store.page(Task, live_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from lepton_ai.kernel.store import Change, Note, update
+from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.types.base import Reason
 from lepton_ai.types.task import MOVES, ExitKind, Replica, ReplicaExit, ReplicaState, Task, TaskState
 
@@ -27,7 +27,7 @@ _GRAVITY = (
 def move(task: Task, state: TaskState, note: Note, **status: object) -> Change:
     """Return the change that moves `task`, with the event that tells of it. An illegal move is our own mistake."""
     before = task.status.state
-    assert state in MOVES[before], f"{task.id}: {before} -> {state} is not a legal move"  # noqa: S101
+    assert state in MOVES[before], f"{task.id}: {before} -> {state} is not a legal move"
     reason = Reason(code=note.code, sentence=note.sentence)
     return update(task.with_status(**{"state": state, "reason": reason, **status}), note)
 
@@ -68,7 +68,7 @@ def decisive(replicas: Collection[Replica]) -> Replica | None:
 
 
 def _blame(replica: Replica) -> tuple[int, float, int]:
-    assert replica.exit is not None  # noqa: S101
+    assert replica.exit is not None
     at = replica.finished_at.timestamp() if replica.finished_at else 0.0
     return _GRAVITY.index(replica.exit.kind), at, replica.rank
 
@@ -113,7 +113,7 @@ def _finish(task: Task, replicas: tuple[Replica, ...], now: datetime) -> Change:
 
 
 def _ending(task: Task, replica: Replica) -> str:
-    assert replica.exit is not None  # noqa: S101
+    assert replica.exit is not None
     who = f"Rank {replica.rank} " if task.spec.size > 1 else ""
     sentences = {
         ExitKind.SUCCEEDED: "Ended with exit code 0.",

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
-from lepton_ai.kernel.store import Seen, Store
+from lepton_ai.kernel.change import Seen
+from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import CHANGES_MAX
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task

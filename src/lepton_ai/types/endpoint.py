@@ -47,7 +47,7 @@ class EndpointSpec(Model):
     app: Annotated[str, StringConstraints(pattern=r"^([\w.]+:\w+)?$", max_length=256)] = ""
     model: Annotated[str, StringConstraints(max_length=1024)] = ""
     port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 0  # 0: a free one, told in $PORT
-    health_path: Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max_length=256)] = ""
+    health_path: Annotated[str, StringConstraints(pattern=r"^(/[\w./~-]*)?$", max_length=256)] = ""
     env: Mapping[EnvName, Word] = {}
     secrets: Mapping[EnvName, Name] = {}
     bundle: Digest = ""

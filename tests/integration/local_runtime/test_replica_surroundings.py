@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lepton_ai.backends.local_runtime.preparation import Progress
-from lepton_ai.errors import InvalidInput, TooLarge
+from lepton_ai.errors import InvalidInput, NotFound, TooLarge
 from lepton_ai.node.replica_folder import RESULT_BYTES_MAX
 from lepton_ai.types.task import ExitKind, Program, ReplicaState
 from tests.integration.local_runtime.machine import Machine, order_of, wait_for
@@ -57,6 +57,14 @@ def test_a_program_that_listens_gets_a_port_of_its_own(machine: Machine) -> None
 
     assert [machine.replica(name).port for name in ("a", "b")] == ports
     assert len(set(ports)) == 2
+
+
+def test_gangs_meet_at_ports_of_their_own(machine: Machine) -> None:
+    ports = [machine.runtime.free_port("here") for _ in range(20)]
+
+    assert len(set(ports)) == 20
+    with pytest.raises(NotFound, match="elsewhere"):
+        machine.runtime.free_port("elsewhere")
 
 
 def test_the_prepared_files_are_the_working_directory(make_machine: Callable[..., Machine]) -> None:

@@ -1,4 +1,4 @@
-"""The data plane: HAProxy, told what to serve by one value and kept at it. See ADR on the data plane in docs/adr."""
+"""The data plane: HAProxy, told what to serve by one frozen value and kept at it."""
 
 from lepton_ai.backends.haproxy.desired import (
     NEVER_EXPIRES,

@@ -33,7 +33,7 @@ class HaproxyDoor:
         self.trouble = ""
 
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
-        """Make these endpoints and tokens work; raises Unavailable or StorageFailed, and what served before serves on."""
+        """Make these endpoints and tokens work; raises Unavailable or StorageFailed, and what served serves on."""
         wanted = tuple(endpoints), tuple(tokens)
         if wanted == self._applied:
             return
@@ -89,7 +89,7 @@ class HaproxyDoor:
     @property
     def base_url(self) -> str:
         """The address of everything."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._base.address, self._base.address)  # noqa: S104
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._base.address, self._base.address)
         return f"https://{host}:{self._base.port}"
 
     def on_death(self, wake: Callable[[], None]) -> None:

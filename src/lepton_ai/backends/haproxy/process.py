@@ -91,8 +91,8 @@ class HaproxyProcess:
         done = self._run(*arguments, "-f", str(place.config))
         if done.returncode != 0:
             raise _start_failure(done.stderr, address, port)
-        # The daemon detaches before either of its processes listens to us.
-        if not (self.is_running() and _answers_soon(place.stats_socket)):
+        # The daemon detaches before either of its processes listens to us, and before its pid file is there.
+        if not (_answers_soon(place.master_socket, SHOW_PROC) and _answers_soon(place.stats_socket, "show info")):
             raise Unavailable(f"HAProxy started but did not answer within {READY_TIMEOUT_SECONDS:.0f} s.")
 
     def reload(self, address: str, port: int) -> None:
@@ -159,9 +159,9 @@ class HaproxyProcess:
             raise Unavailable(f"{binary} cannot be run: {error.strerror}.", hint=INSTALL_HINT) from error
 
 
-def _answers_soon(path: Path) -> bool:
+def _answers_soon(path: Path, command: str) -> bool:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    while not runtime.is_answering(path, "show info"):
+    while not runtime.is_answering(path, command):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 
 from lepton_ai.errors import Unavailable
 
@@ -11,6 +12,7 @@ from lepton_ai.errors import Unavailable
 # the replica binds it, unless somebody asks for this very number.
 FIRST, LAST = 20_000, 32_000
 TRIES = 200
+LENT_MAX = 256  # ports named to gangs lately: more than can be between being named and being bound
 
 
 class Ports:
@@ -18,15 +20,19 @@ class Ports:
 
     def __init__(self) -> None:
         self._held: set[int] = set()
+        self._lent: deque[int] = deque(maxlen=LENT_MAX)
 
     def take(self) -> int:
-        """Return a port that is free on the loopback address and held by no other replica; raises Unavailable."""
-        for _ in range(TRIES):
-            port = random.randint(FIRST, LAST)  # noqa: S311 - nothing depends on nobody guessing it
-            if port not in self._held and _is_free(port):
-                self._held.add(port)
-                return port
-        raise Unavailable(f"{TRIES} ports between {FIRST} and {LAST} were all in use.", hint="Stop what holds them.")
+        """Return a port for one replica, until `give_back`; raises Unavailable."""
+        port = self._find()
+        self._held.add(port)
+        return port
+
+    def lend(self) -> int:
+        """Return a port that nobody gives back, and that no other caller soon gets; raises Unavailable."""
+        port = self._find()
+        self._lent.append(port)
+        return port
 
     def hold(self, port: int) -> None:
         """Count `port` as taken by a replica that was adopted; 0 is no port."""
@@ -36,6 +42,13 @@ class Ports:
     def give_back(self, port: int) -> None:
         """Count `port` as free again."""
         self._held.discard(port)
+
+    def _find(self) -> int:
+        for _ in range(TRIES):
+            port = random.randint(FIRST, LAST)  # noqa: S311 - nothing depends on nobody guessing it
+            if port not in self._held and port not in self._lent and _is_free(port):
+                return port
+        raise Unavailable(f"{TRIES} ports between {FIRST} and {LAST} were all in use.", hint="Stop what holds them.")
 
 
 def _is_free(port: int) -> bool:

@@ -20,7 +20,7 @@ from lepton_ai.backends.local_runtime.preparation import (
 )
 from lepton_ai.backends.local_runtime.roster import Entry, Roster
 from lepton_ai.backends.local_runtime.spawn import Setting, build_launch, facts_of, spawn
-from lepton_ai.errors import LeptonError
+from lepton_ai.errors import LeptonError, NotFound
 from lepton_ai.kernel.clock import Clock, SystemClock
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
 from lepton_ai.node.limits import Ceiling, Limits, detect_limits
@@ -130,6 +130,13 @@ class LocalRuntime:
     def nodes(self) -> Sequence[NodeObservation]:
         node = self._node
         return (NodeObservation(node.name, node.address, node.hardware, node.sample_use(), self._limits.sentence),)
+
+    def free_port(self, node: str) -> int:
+        """Return a port where a gang can meet; raises NotFound for another node, Unavailable if none is free."""
+        if node != self._node.name:
+            raise NotFound(f"There is no node {node!r} here.", hint=f"This machine is {self._node.name!r}.")
+        with self._roster.lock:
+            return self._roster.ports.lend()
 
     def use(self) -> Mapping[str, ReplicaUse]:
         """Measure what each running replica uses now."""

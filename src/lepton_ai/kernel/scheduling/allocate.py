@@ -39,6 +39,8 @@ class Cursor:
 
     def __post_init__(self) -> None:
         self.far = self.ledgers[:1]
+        if len(self.ledgers) < 2:
+            return
         for node in frozenset().union(*(ledger.rows for ledger in self.ledgers[1:])):
             self.near[node] = (*self.far, *(ledger for ledger in self.ledgers[1:] if node in ledger.rows))
 
@@ -102,14 +104,14 @@ class Cursor:
     def _spots_on(self, node: int, wanted: int, *, only_broken: bool = False) -> list[Spot]:
         """Return up to `wanted` spots on `node`."""
         shape, room = self.shape, wanted
+        cpu, memory = shape.cpu_milli, shape.memory_bytes
         ledgers = self.near.get(node, self.far) if self.near else self.far
         for ledger in ledgers:
-            if shape.cpu_milli:
-                room = min(room, ledger.cpu_cells[node] // shape.cpu_milli)
-            if shape.memory_bytes:
-                room = min(room, ledger.memory_cells[node] // shape.memory_bytes)
-            if room <= 0:
+            cpu_free, memory_free = ledger.cpu_cells[node], ledger.memory_cells[node]
+            if cpu > max(cpu_free, 0) or memory > max(memory_free, 0):
                 return []
+            if wanted > 1:
+                room = min(room, cpu_free // cpu if cpu else room, memory_free // memory if memory else room)
         if not shape.devices:
             return [(node, ())] * room
         columns = self.pool.columns[node]
@@ -211,14 +213,12 @@ def _partly_used(shape: Shape, pool: Pool, free: Ledger, fleet: Fleet) -> list[i
 
 def _tightest(free: list[tuple[int, int]], share: int, wanted: int, *, only_broken: bool) -> list[int]:
     """Return columns for up to `wanted` shares: broken devices first, the fullest of them first."""
-    left = [list(pair) for pair in sorted(free) if share <= pair[0]]
+    fitting = [pair for pair in free if share <= pair[0] and not (only_broken and pair[0] >= WHOLE_DEVICE_MILLI)]
+    if wanted == 1:
+        return [min(fitting)[1]] if fitting else []
     columns: list[int] = []
-    for pair in left:
-        if only_broken and pair[0] >= WHOLE_DEVICE_MILLI:
-            break
-        while pair[0] >= share and len(columns) < wanted:
-            columns.append(pair[1])
-            pair[0] -= share
+    for amount, column in sorted(fitting):
+        columns += [column] * min(amount // share, wanted - len(columns))
     return columns
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from lepton_ai.kernel.scheduling.snapshot import Expectation
 
 FORGETTING = 0.95  # what a past run counts after the next one: about 20 runs are remembered
-PRIOR_COUNT = 2.0  # so many runs weigh as much as what is believed without them
+PRIOR_COUNT = 1.0  # what is believed without runs weighs as much as so many of them
 STATED_COUNT = 4.0  # a user's word weighs as much as so many runs
 STATED_SIGMA = 0.5  # people are off by a factor of 1.6 as a rule
 GUESS_SECONDS = 600.0

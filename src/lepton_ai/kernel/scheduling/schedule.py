@@ -99,13 +99,13 @@ class _Pass:
             self.blocked.append(Blocked(row, rank, refusal, later.choice[2], later.delay, could, reservation))
 
     def _best_start(self, row: int, group: Group) -> tuple[_Start | None, _Later | None, bool]:
-        """Return the first option with room, the best end on those before it, and whether a reservation is in the way."""
+        """Return the first option with room, the best end before it, and whether a reservation alone is in the way."""
         later: _Later | None = None
         is_reserved, is_full = False, group.number in self._full
         exhausted = 0
         for choice in self.grouped.choices[row]:
-            free = None if is_full else self._cursor(group, choice[2], ())
-            if free is not None and not free.is_exhausted:
+            free = None if is_full else self._free_cursor(group, choice[2])
+            if free is not None and free.at < len(free.order):
                 mask = tuple(k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds)
                 spots = (self._cursor(group, choice[2], mask) if mask else free).find()
                 if spots is not None:
@@ -120,23 +120,27 @@ class _Pass:
             self._full.add(group.number)
         return None, later, is_reserved
 
+    def _free_cursor(self, group: Group, option: int) -> Cursor | None:
+        """Return the search over what is free now; None if a glance tells that no node has room."""
+        cursor = self._cursors.get((group.number, option, ()))
+        if cursor is None and self._ceilings.may_fit(group.shape, group.options[option].pool):
+            return self._cursor(group, option, ())
+        return cursor
+
     def _cursor(self, group: Group, option: int, mask: tuple[int, ...]) -> Cursor:
         key = (group.number, option, mask)
         cursor = self._cursors.get(key)
         if cursor is None:
             ledgers = (self.free, *(self.reservations[k].spare for k in mask))
             pool = group.options[option].pool
-            if self._ceilings.may_fit(group.shape, pool):
-                cursor = cursor_for(group.shape, pool, ledgers, self.fleet, self._broken)
-            else:
-                cursor = Cursor(group.shape, pool, ledgers, [], self._broken)
+            cursor = cursor_for(group.shape, pool, ledgers, self.fleet, self._broken)
             self._cursors[key] = cursor
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
         task, shape = self.waiting[row], group.shape
         claim = Claim(task.id, task.name, shape, group.options[start.choice[2]].pool, start.choice[1])
-        if 0 < shape.share_milli < 1000:
+        if shape.share_milli < 1000:
             self._note_broken(start.spots)
         for holding in holdings_at(start.spots, claim, start.choice[1], self.fleet):
             self.free.take(holding)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from lepton_ai.errors import LeptonError
-from lepton_ai.kernel.store.change import Change, Seen
+from lepton_ai.kernel.change import Change, Seen
 from lepton_ai.types.base import AnyObject, to_rfc3339
 from lepton_ai.types.event import AuditRecord
+
+log = logging.getLogger(__name__)
 
 SENTENCE_MAX = 2000
 
@@ -34,10 +38,19 @@ def object_row(thing: AnyObject, revision: int, *, is_deleted: bool) -> dict[str
     }
 
 
-def seen(kinds: Mapping[str, type[AnyObject]], row: sa.RowMapping) -> Seen:
-    """Return the object that a row holds."""
-    thing = kinds[row["kind"]].model_validate_json(row["body"])
-    return Seen(thing, row["revision"], row["is_live"], row["is_deleted"])
+def seen(kinds: Mapping[str, type[AnyObject]], found: Iterable[sa.RowMapping]) -> Sequence[Seen]:
+    """Return the objects that rows hold. One that cannot be read is left out and logged: it must not stop the rest."""
+    listed = []
+    for row in found:
+        kind = kinds.get(row["kind"])  # rows of a service that is not installed stay for the day when it is again
+        try:
+            thing = kind.model_validate_json(row["body"]) if kind else None
+        except ValidationError as error:
+            log.error("object_unreadable kind=%s id=%s errors=%s", row["kind"], row["id"], error.error_count())
+            continue
+        if thing is not None:
+            listed.append(Seen(thing, row["revision"], row["is_live"], row["is_deleted"]))
+    return listed
 
 
 def event_rows(change: Change, thing: AnyObject, now: datetime, actor: str) -> list[dict[str, object]]:

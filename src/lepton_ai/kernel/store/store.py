@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from lepton_ai.errors import Conflict, NotFound
+from lepton_ai.kernel.change import Change, Committed, Seen, Verb
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.store import rows
-from lepton_ai.kernel.store.change import Change, Committed, Seen, Verb
 from lepton_ai.kernel.store.engine import translate
 from lepton_ai.kernel.store.schema import audit as audit_table
 from lepton_ai.kernel.store.schema import events as events_table
@@ -165,7 +165,7 @@ class Store:
         with self._reading() as connection:
             number = connection.execute(sa.select(revision.c.last)).scalar() or 0
             found = connection.execute(query).mappings().all()
-        return number, [rows.seen(self._kinds, row) for row in found if row["kind"] in self._kinds]
+        return number, rows.seen(self._kinds, found)
 
     def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
         """Return what changed after revision `since`, in commit order, at most CHANGES_MAX objects."""
@@ -174,7 +174,7 @@ class Store:
             query = query.where(objects.c.project == project)
         with self._reading() as connection:
             found = connection.execute(query.order_by(objects.c.revision).limit(CHANGES_MAX)).mappings().all()
-        return [rows.seen(self._kinds, row) for row in found]
+        return rows.seen(self._kinds, found)
 
     def revision(self) -> int:
         """Return the number of the last commit."""

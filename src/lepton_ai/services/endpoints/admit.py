@@ -17,6 +17,7 @@ def admit(thing: AnyObject, _before: AnyObject | None, desk: Desk) -> AnyObject:
     if (thing.spec.app or thing.spec.model) and not thing.spec.bundle:
         what = f"app {thing.spec.app!r}" if thing.spec.app else f"model {thing.spec.model!r}"
         raise InvalidInput(
-            f"The {what} is part of a folder, and none was uploaded.", hint="Name it: lepton endpoint create --workdir ."
+            f"The {what} is part of a folder, and none was uploaded.",
+            hint="Name it: lepton endpoint create --workdir .",
         )
     return thing

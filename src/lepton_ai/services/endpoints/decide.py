@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lepton_ai.kernel.registry import Decision
-from lepton_ai.kernel.store import Change, Note, create, delete, update
+from lepton_ai.kernel.change import Change, Note, create, delete, update
+from lepton_ai.kernel.decision import Decision
 from lepton_ai.services.endpoints.summary import summarise
 from lepton_ai.services.endpoints.task import task_for, template_of
 from lepton_ai.types.endpoint import MOVES, Endpoint, EndpointState, EndpointStatus
@@ -188,5 +188,5 @@ def _move(endpoint: Endpoint, status: EndpointStatus) -> tuple[Change, ...]:
     before, state = endpoint.status.state, status.state
     if before is state:
         return (update(endpoint.replace(status=status)),)
-    assert state in MOVES[before], f"{endpoint.id}: {before} -> {state} is not a legal move"  # noqa: S101
+    assert state in MOVES[before], f"{endpoint.id}: {before} -> {state} is not a legal move"
     return (update(endpoint.replace(status=status), Note(state.value, status.reason.sentence)),)

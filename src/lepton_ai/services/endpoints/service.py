@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from lepton_ai.kernel.registry import AsgiApp, Decision, Door, View
+from lepton_ai.kernel.decision import Decision
+from lepton_ai.kernel.registry import AsgiApp, Door, View
 from lepton_ai.services.endpoints.activator import Activator, Sleeper
 from lepton_ai.services.endpoints.decide import Traffic, decide
 from lepton_ai.services.endpoints.grants import grants
@@ -44,7 +45,7 @@ class Endpoints:
 
     def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
         """Return the next steps for one endpoint."""
-        assert isinstance(thing, Endpoint)  # noqa: S101
+        assert isinstance(thing, Endpoint)
         tasks = view.tasks_of(thing.id)
         decision = decide(thing, tasks, self._traffic(thing, tasks, now), now)
         if any(change.verb == "delete" and change.object.id == thing.id for change in decision.changes):

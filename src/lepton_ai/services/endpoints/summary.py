@@ -48,11 +48,12 @@ def summarise(
 def _state(
     endpoint: Endpoint, shown: Sequence[Task], ready: int, updated: int, wanted: int, failures: int
 ) -> tuple[EndpointState, Reason]:
-    if ready:
-        return EndpointState.READY, _readiness(ready, updated, wanted, len(shown))
     if wanted == 0:
+        # Also while the last replicas drain: the next decision must know that they were sent to sleep, not lost.
         why = "Scaled to 0 by hand." if endpoint.spec.replicas == 0 else "Idle; the next request wakes it."
         return EndpointState.ASLEEP, Reason(code="asleep", sentence=why)
+    if ready:
+        return EndpointState.READY, _readiness(ready, updated, wanted, len(shown))
     story = next((t.status.reason for t in reversed(shown) if t.status.reason.sentence), Reason())
     if failures >= FAILED_AFTER:
         sentence = f"{failures} replicas in a row ended by themselves. See: lepton endpoint logs {endpoint.name}"

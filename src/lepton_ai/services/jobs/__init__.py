@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lepton_ai.kernel.registry import AsgiApp, Decision, Door, Service, View
+from lepton_ai.kernel.decision import Decision
+from lepton_ai.kernel.registry import AsgiApp, Door, Service, View
 from lepton_ai.services.jobs.admit import admit, name_stem
 from lepton_ai.services.jobs.decide import decide
 from lepton_ai.types.base import AnyObject
@@ -18,7 +19,7 @@ class Jobs:
 
     def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
         """Return the next steps for one job."""
-        assert isinstance(thing, Job)  # noqa: S101
+        assert isinstance(thing, Job)
         after = {name: view.look_up(Job, thing.project, name) for name in thing.spec.after}
         return decide(thing, view.tasks_of(thing.id), after, now)
 

@@ -21,7 +21,9 @@ def admit(thing: AnyObject, before: AnyObject | None, desk: Desk) -> AnyObject:
                 hint="Stop it and submit another.",
             )
         if before.spec.stop_requested and not thing.spec.stop_requested:
-            raise InvalidInput(f"Job {before.name!r} is being stopped; that cannot be taken back.", hint="Submit another.")
+            raise InvalidInput(
+                f"Job {before.name!r} is being stopped; that cannot be taken back.", hint="Submit another."
+            )
         return thing
     require_secrets(thing.project, thing.spec.secrets.values(), desk)
     require_blobs(thing.project, (thing.spec.bundle, thing.spec.function), desk)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from lepton_ai.kernel.registry import Decision
-from lepton_ai.kernel.store import Change, Note, create, delete, update
+from lepton_ai.kernel.change import Change, Note, create, delete, update
+from lepton_ai.kernel.decision import Decision
 from lepton_ai.services.jobs.summary import exit_code_of, newest_attempts, summarise
 from lepton_ai.services.jobs.task import task_for
 from lepton_ai.types.base import Reason
@@ -136,5 +136,5 @@ def _move(job: Job, status: JobStatus) -> tuple[Change, ...]:
     before, state = job.status.state, status.state
     if before is state:
         return (update(job.replace(status=status)),)
-    assert state in MOVES[before], f"{job.id}: {before} -> {state} is not a legal move"  # noqa: S101
+    assert state in MOVES[before], f"{job.id}: {before} -> {state} is not a legal move"
     return (update(job.replace(status=status), Note(state.value, status.reason.sentence)),)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from lepton_ai.errors import NotFound
 from lepton_ai.kernel.scheduling.explain import explain
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.snapshot import Plan, Snapshot
+from lepton_ai.kernel.scheduling.snapshot import Plan, Snapshot, WaitingTask
 from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.resources import AcceleratorRequest
 from tests.unit.kernel.scheduling.worlds import NOW, node, running, snapshots, started, task
@@ -19,7 +19,7 @@ NODES = (node("a", 4), node("b", 8), node("g", 8, "t4"), node("off", 8, is_sched
 BUSY = (running("train-a", NODES[1], 6, ends_in=180), running("r", NODES[0], 1, ends_in=600))
 
 
-def explained(name: str, *waiting: object) -> Explanation:
+def explained(name: str, *waiting: WaitingTask) -> Explanation:
     snapshot = Snapshot(NOW, NODES, waiting, BUSY)
     return explain(name, snapshot, schedule(snapshot))
 
@@ -74,7 +74,7 @@ def test_an_unknown_task_is_refused_with_the_next_step() -> None:
 @given(snapshots())
 def test_every_task_can_be_explained_and_the_answer_survives_json(snapshot: Snapshot) -> None:
     plan = schedule(snapshot)
-    for one in (*snapshot.waiting, *snapshot.running):
-        told = explain(one.id, snapshot, plan)
+    for task_id in [one.id for one in snapshot.waiting] + [one.id for one in snapshot.running]:
+        told = explain(task_id, snapshot, plan)
         assert told.reason.sentence
         assert Explanation.model_validate_json(told.model_dump_json()) == told

@@ -102,7 +102,7 @@ def started(plan: Plan, snapshot: Snapshot) -> tuple[RunningTask, ...]:
 
 
 def play(nodes: Sequence[NodeView], queue: Sequence[tuple[float, WaitingTask]], policy: Policy) -> dict[str, float]:
-    """Submit each task at its second, let it run for as long as expected, and return the second at which each starts."""
+    """Submit each task at its second, let it run for as long as expected, and return when each starts."""
     events = [second for second, _ in queue]
     heapq.heapify(events)
     starts: dict[str, float] = {}

@@ -1,0 +1,59 @@
+"""Prints a log as it comes: as it was written for one replica, each line marked with its rank for several."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import IO, TYPE_CHECKING
+
+from lepton_ai.cli.output import notice, print_json_line
+
+if TYPE_CHECKING:
+    from lepton_ai.sdk.logs import LogLine, LogStream
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LogForm:
+    """What tells the writers of a log apart: the rank in a gang, the index in an array, or nothing."""
+
+    has_ranks: bool = False
+    has_indexes: bool = False
+    is_json: bool = False
+
+    def mark(self, line: LogLine) -> str:
+        parts = ([str(line.index)] if self.has_indexes else []) + ([str(line.rank)] if self.has_ranks else [])
+        return f"[{'.'.join(parts)}] " if parts else ""
+
+
+def print_log(stream: LogStream, form: LogForm, out: IO[str] | None = None) -> None:
+    """Print until the stream ends. Colours and progress bars of a single replica come through unchanged."""
+    target = out or sys.stdout
+    if form.is_json:
+        for line in stream:
+            print_json_line(dataclasses.asdict(line))
+    elif form.has_ranks or form.has_indexes:
+        for line in stream:
+            _tell_of_gap(line)
+            target.write(f"{form.mark(line)}{line.text}\n")
+            target.flush()
+    else:
+        _print_pieces(stream, target)
+
+
+def _print_pieces(stream: LogStream, target: IO[str]) -> None:
+    attempt, last = 1, "\n"
+    for piece in stream.pieces():
+        _tell_of_gap(piece)
+        if piece.attempt != attempt:
+            if not last.endswith("\n"):
+                target.write("\n")
+            notice(f"Attempt {piece.attempt}:")
+            attempt = piece.attempt
+        target.write(piece.text)
+        target.flush()
+        last = piece.text or last
+
+
+def _tell_of_gap(line: LogLine) -> None:
+    if line.truncated_bytes:
+        notice(f"[{line.truncated_bytes:,} bytes of the log before this are gone: only the newest are kept]")

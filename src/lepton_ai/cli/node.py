@@ -1,0 +1,124 @@
+"""`lepton node`: the machines that work runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lepton_ai.cli.output import print_fields, print_json, print_table
+from lepton_ai.cli.session import session_of
+
+if TYPE_CHECKING:
+    from lepton_ai.types.node import Node
+
+NodeName = Annotated[str, typer.Argument(metavar="NAME", help="The node's name.", show_default=False)]
+
+app = typer.Typer()
+
+
+@app.command("list")
+def list_nodes(context: typer.Context) -> None:
+    """List the machines.
+
+    \b
+    Example:
+      lepton node list
+    """
+    session = session_of(context)
+    nodes = list(session.connect().nodes.list())
+    if session.is_json:
+        print_json(nodes)
+        return
+    titles = ("NAME", "STATE", "CLASSES", "CPUS>", "MEMORY>", "LIMITS")
+    print_table(titles, map(_row, nodes), empty="There are no nodes.")
+
+
+@app.command("show")
+def show_node(context: typer.Context, name: NodeName) -> None:
+    """Show one machine and its hardware.
+
+    \b
+    Example:
+      lepton node show my-machine
+    """
+    session = session_of(context)
+    node = session.connect().nodes.get(name)
+    if session.is_json:
+        print_json(node)
+        return
+    print_fields(_fields(node))
+
+
+@app.command("cordon")
+def cordon_node(context: typer.Context, name: NodeName) -> None:
+    """Give a machine no new work; what runs there goes on.
+
+    \b
+    Example:
+      lepton node cordon my-machine
+    """
+    _set_cordon(context, name, is_cordoned=True)
+
+
+@app.command("uncordon")
+def uncordon_node(context: typer.Context, name: NodeName) -> None:
+    """Give a machine new work again.
+
+    \b
+    Example:
+      lepton node uncordon my-machine
+    """
+    _set_cordon(context, name, is_cordoned=False)
+
+
+def _set_cordon(context: typer.Context, name: str, *, is_cordoned: bool) -> None:
+    session = session_of(context)
+    nodes = session.connect().nodes
+    node = nodes.cordon(name) if is_cordoned else nodes.uncordon(name)
+    if session.is_json:
+        print_json(node)
+        return
+    typer.echo(f"Node {name} gets {'no new work' if is_cordoned else 'new work again'}.")
+
+
+def _row(node: Node) -> tuple[str, ...]:
+    from lepton_ai.types.quantity import format_bytes
+
+    hardware = node.status.hardware
+    state = str(node.status.state) + (" (cordoned)" if node.spec.cordoned else "")
+    if hardware is None:
+        return (node.name, state, "-", "-", "-", node.status.limits)
+    classes = ", ".join(hardware.resource_classes())
+    return (node.name, state, classes, str(hardware.threads), format_bytes(hardware.memory_bytes), node.status.limits)
+
+
+def _fields(node: Node) -> list[tuple[str, str]]:
+    from lepton_ai.types.quantity import format_bytes
+
+    status = node.status
+    fields = [
+        ("Name", node.name),
+        ("State", f"{status.state}{', cordoned' if node.spec.cordoned else ''}"),
+        ("Reason", status.reason.sentence),
+        ("Address", status.address),
+        ("Limits", status.limits),
+    ]
+    if status.hardware is None:
+        return fields
+    hardware = status.hardware
+    fields += [
+        ("CPU", hardware.cpu_model),
+        ("Cores", f"{hardware.cores}, {hardware.threads} threads"),
+        ("Class", hardware.cpu_class),
+        ("Instructions", " ".join(hardware.instruction_sets)),
+        ("Memory", format_bytes(hardware.memory_bytes)),
+    ]
+    for disk in hardware.disks:
+        free = f"{format_bytes(disk.free_bytes)} of {format_bytes(disk.total_bytes)} free"
+        fields.append(("Disk", f"{disk.mount} ({disk.device}): {free}"))
+    for device in hardware.devices:
+        fields.append(("Device", f"{device.model} ({device.kind}), {format_bytes(device.memory_bytes)}"))
+    for lost in hardware.unprobed:
+        fields.append(("Not usable", f"{lost.vendor} at {lost.where}: {lost.why} {lost.hint}".strip()))
+    return fields

@@ -1,0 +1,103 @@
+"""The jobs of a project: submit, look up, list, watch, stop, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from pydantic import JsonValue
+
+from lepton_ai.errors import InvalidInput
+from lepton_ai.sdk.collection import PAGE, Change, Collection
+from lepton_ai.sdk.connection import Connection
+from lepton_ai.sdk.job_handle import JOB_COLUMNS, JobHandle
+from lepton_ai.sdk.listing import Listing
+from lepton_ai.sdk.task_request import Command, JobOptions, TaskRequest, prepare
+from lepton_ai.sdk.uploads import Progress, Uploads
+from lepton_ai.types.job import Job, JobSpec
+
+
+class Jobs:
+    """`lepton.jobs`."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self.collection = Collection(connection, Job, project)
+        self._uploads = Uploads(connection, project)
+
+    def create(
+        self,
+        command: Command = (),
+        *,
+        function: Callable[..., object] | None = None,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+        **options: Unpack[JobOptions],
+    ) -> JobHandle:
+        """Submit a command, or a function with its arguments; `TaskRequest` says what each option means.
+
+        Raises InvalidInput before anything is sent if the request is wrong. A repeat of the request by the network
+        makes no second job.
+        """
+        unknown = sorted(options.keys() - JobOptions.__annotations__.keys())
+        if unknown:
+            raise InvalidInput(
+                f"A job has no option {unknown[0]!r}.", hint=f"Known: {', '.join(sorted(JobOptions.__annotations__))}."
+            )
+        return self.submit(TaskRequest(command, function=function, args=args, kwargs=kwargs or {}, **options))
+
+    def submit(self, request: TaskRequest | JobSpec) -> JobHandle:
+        """Submit what was written down before; uploads its working directory and its call first."""
+        prepared = prepare(request)
+        spec = prepared.spec
+        if prepared.workdir is not None:
+            spec = spec.replace(bundle=self._uploads.send_folder(prepared.workdir))
+        if prepared.call:
+            self._uploads.send_call(prepared.call)
+        metadata: dict[str, JsonValue] = {"labels": dict(prepared.labels)}
+        if prepared.name:
+            metadata["name"] = prepared.name
+        # What is left out keeps the core's default, which may be younger than this client's.
+        draft: JsonValue = {"metadata": metadata, "spec": spec.model_dump(mode="json", exclude_defaults=True)}
+        return self._handle(self.collection.create(draft))
+
+    def get(self, name: str) -> JobHandle:
+        """Return the newest job of that name (or the one with that id); raises NotFound."""
+        return self._handle(self.collection.get(name))
+
+    def list(self, *, limit: int = PAGE, before: str = "") -> Listing[JobHandle]:
+        """Return a page of jobs, newest first; `before` is the `next` of the page before."""
+        items, following = self.collection.page(limit=limit, before=before)
+        return Listing(tuple(map(self._handle, items)), JOB_COLUMNS, following)
+
+    def each(self) -> Iterator[JobHandle]:
+        """Yield every job, newest first."""
+        return map(self._handle, self.collection.each())
+
+    def stop(self, name: str) -> JobHandle:
+        """Ask a job to end gracefully."""
+        return self._handle(self.collection.stop(name))
+
+    def delete(self, name: str) -> None:
+        """Stop a job if it runs, and remove it."""
+        self.collection.delete(name)
+
+    def watch(self, since: str = "") -> Iterator[Change[Job]]:
+        """Yield changes of the project's jobs, for ever; without `since`, first those that are live now."""
+        return self.collection.watch(since)
+
+    def put(self, name: str, draft: JsonValue) -> JobHandle:
+        """Create the job, or bring the one of that name to `draft`: what `lepton.apply` does."""
+        return self._handle(self.collection.put(name, draft))
+
+    def upload(self, workdir: str, progress: Progress | None = None) -> str:
+        """Upload a working directory and return the digest that `bundle=` takes, for many jobs of one folder.
+
+        `progress` is called with the bytes sent so far and in all; not at all if the project has the folder already.
+        """
+        from pathlib import Path
+
+        return self._uploads.send_folder(Path(workdir).expanduser(), progress)
+
+    def _handle(self, job: Job) -> JobHandle:
+        return JobHandle(self.collection, job)

@@ -1,0 +1,154 @@
+"""What may be submitted: a command, a function with its arguments, or a spec; and the job that each amounts to."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lepton_ai.errors import InvalidInput
+from lepton_ai.sdk.function_call import pack_call
+from lepton_ai.types.job import JobSpec, Retries
+from lepton_ai.types.resources import Resources
+
+# A text with one of these means something else to a shell than its words do, so a shell reads it.
+_SHELL_SIGNS = frozenset("|&;<>()$`*?[]#~!{}\\\n")
+LABEL_MAX = 256
+FUNCTION_LABEL = "function"  # what the platform learns the duration of a function by
+
+M = TypeVar("M", bound=BaseModel)
+Command = str | Sequence[str]
+Amount = float | str | timedelta  # seconds, "90s", "1h30m" or a timedelta
+
+
+class JobOptions(TypedDict, total=False):
+    """What `jobs.create` takes besides the program; the fields of TaskRequest have the same names and meanings."""
+
+    name: str
+    workdir: str | Path | None
+    bundle: str
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    requirements: Sequence[str]
+    resources: Resources | Mapping[str, object] | None
+    replicas: int
+    array: int
+    priority: int
+    after: Sequence[str]
+    timeout: Amount | None
+    grace: Amount | None
+    retries: int | Retries | Mapping[str, object] | None
+    expected_duration: Amount | None
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """Work that may be submitted. Give `command` or `function`.
+
+    A command is a list of words, or a text: one with shell signs (`|`, `$`, `*`...) is run by `sh -c`. `workdir` is
+    packed and travels along. `secrets` maps an environment variable to the name of a secret. `resources` are as in
+    `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
+    """
+
+    command: Command = ()
+    function: Callable[..., object] | None = field(default=None, kw_only=True)
+    args: Sequence[object] = field(default=(), kw_only=True)
+    kwargs: Mapping[str, object] = field(default_factory=dict, kw_only=True)
+    name: str = field(default="", kw_only=True)
+    workdir: str | Path | None = field(default=None, kw_only=True)
+    bundle: str = field(default="", kw_only=True)  # digest of a working directory that was uploaded before
+    env: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    secrets: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    requirements: Sequence[str] = field(default=(), kw_only=True)
+    resources: Resources | Mapping[str, object] | None = field(default=None, kw_only=True)
+    replicas: int = field(default=1, kw_only=True)
+    array: int = field(default=0, kw_only=True)
+    priority: int | None = field(default=None, kw_only=True)
+    after: Sequence[str] = field(default=(), kw_only=True)
+    timeout: Amount | None = field(default=None, kw_only=True)
+    grace: Amount | None = field(default=None, kw_only=True)
+    retries: int | Retries | Mapping[str, object] | None = field(default=None, kw_only=True)
+    expected_duration: Amount | None = field(default=None, kw_only=True)
+    labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked request: the spec, and what must be uploaded before it can run."""
+
+    spec: JobSpec
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    call: bytes = field(default=b"", repr=False)
+    workdir: Path | None = None
+
+
+def prepare(request: TaskRequest | JobSpec) -> Prepared:
+    """Check a request and pack its call; raises InvalidInput with what is wrong, before anything is sent."""
+    if isinstance(request, JobSpec):
+        return Prepared(request)
+    if bool(request.command) == (request.function is not None):
+        raise InvalidInput("Give either a command or a function.")
+    if request.function is None and (request.args or request.kwargs):
+        raise InvalidInput("Arguments are for a function.", hint="Write a command's arguments into the command.")
+    labels, call, program = dict(request.labels), b"", {}  # type: dict[str, str], bytes, dict[str, object]
+    if request.function is not None:
+        call = pack_call(request.function, request.args, request.kwargs)
+        program["function"] = f"sha256:{hashlib.sha256(call).hexdigest()}"
+        labels.setdefault(FUNCTION_LABEL, name_of(request.function))
+    else:
+        program["command"] = words_of(request.command)
+    workdir = Path(request.workdir).expanduser() if request.workdir is not None else None
+    return Prepared(build(JobSpec, program | _said(request)), request.name, labels, call, workdir)
+
+
+def words_of(command: Command) -> tuple[str, ...]:
+    """Return a command as words; a text that only a shell understands becomes `sh -c TEXT`."""
+    if not isinstance(command, str):
+        return tuple(str(word) for word in command)
+    first = command.split(maxsplit=1)[0] if command.strip() else ""
+    if _SHELL_SIGNS.isdisjoint(command) and "=" not in first:
+        try:
+            return tuple(shlex.split(command))
+        except ValueError as error:
+            raise InvalidInput(f"The command {command[:80]!r} cannot be read: {error}.", hint="Close the quote.") from error
+    return ("sh", "-c", command)
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """Return how a function is called in its module, as a label may hold it."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))[:LABEL_MAX]
+
+
+def build(model: type[M], values: Mapping[str, object]) -> M:
+    """Return `values` as a model; raises InvalidInput that names each place that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        places = []
+        for item in error.errors():
+            where = ".".join(str(part) for part in item["loc"])
+            what = item["msg"].removeprefix("Value error, ")
+            if item["type"] == "extra_forbidden":
+                what = f"is not a field; known: {', '.join(sorted(model.model_fields))}"
+            places.append(f"{where}: {what}" if where else what)
+        raise InvalidInput(f"{'; '.join(places[:5])}.") from error
+
+
+_PLAIN = frozenset({"command", "function", "args", "kwargs", "name", "workdir", "labels", "retries"})
+
+
+def _said(request: TaskRequest) -> dict[str, object]:
+    """Return what the request says of the spec beyond its program; what it leaves out keeps the spec's default."""
+    values = {item.name: getattr(request, item.name) for item in fields(request) if item.name not in _PLAIN}
+    said = {name: value for name, value in values.items() if value is not None}
+    if request.retries is not None:
+        said["retries"] = {"failed": request.retries} if isinstance(request.retries, int) else request.retries
+    return said
