@@ -49,15 +49,6 @@ def delete(thing: AnyObject, *notes: Note) -> Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """What one transaction did: the objects as stored now, and the changes that lost a race and were left out."""
-
-    revision: int
-    objects: tuple[AnyObject, ...]
-    conflicts: Sequence[Change] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """One object as the change feed shows it."""
 
@@ -65,3 +56,17 @@ class Seen:
     revision: int
     is_live: bool
     is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction did: the objects as the feed shows them now, and the changes that lost a race."""
+
+    revision: int
+    seen: tuple[Seen, ...]
+    conflicts: Sequence[Change] = ()
+
+    @property
+    def objects(self) -> tuple[AnyObject, ...]:
+        """The objects as stored now, in the order of the changes that made them."""
+        return tuple(one.object for one in self.seen)

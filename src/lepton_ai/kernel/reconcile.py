@@ -232,8 +232,7 @@ class Loop:
             done = self._parts.store.commit(changes[start : start + COMMIT_MAX], actor=ACTOR, strict=False)
             # What lost a race is still wrong at the next pass, which sees the newer version.
             self._dirty.update(change.object.id for change in done.conflicts)
-        if changes:
-            self._mark(self._world.refresh())
+            self._mark(self._world.absorb(done))
 
     def _seconds_to_next(self) -> float:
         now = self._parts.clock.now()

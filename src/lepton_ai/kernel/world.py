@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
-from lepton_ai.kernel.change import Seen
+from lepton_ai.kernel.change import Committed, Seen
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import CHANGES_MAX
 from lepton_ai.types.base import AnyObject
@@ -40,6 +40,13 @@ class World:
                 self._revision = seen[-1].revision - (len(seen) >= CHANGES_MAX)
             if len(seen) < CHANGES_MAX:
                 return changed
+
+    def absorb(self, done: Committed) -> set[str]:
+        """Take over what we just committed ourselves; read the feed if somebody else committed in between."""
+        if done.revision != self._revision + 1:
+            return self.refresh()
+        self._revision = done.revision
+        return self._take(done.seen)
 
     def take_deleted_tasks(self) -> Sequence[Task]:
         """Return the tasks whose deletion was seen since the last call, so that their logs can go too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,9 +18,8 @@ from lepton_ai.sdk.function import RemoteFunction
 from lepton_ai.sdk.job_handle import JobHandle
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.task_request import FUNCTION_LABEL, Prepared, TaskRequest, prepare
-from lepton_ai.types.base import AnyObject, Model
 from lepton_ai.types.job import JobSpec
-from lepton_ai.types.placement_view import AllocationPlan
+from lepton_ai.types.allocation_plan import AllocationPlan
 from lepton_ai.types.resource_view import ResourceChoice, ResourceView
 
 # A TaskRequest, a spec, a decorated or plain function (called without arguments), or a command (text or words).
@@ -129,6 +129,17 @@ def _question(prepared: Prepared) -> JsonValue:
     if prepared.spec.command:
         return {**question, "command": list(prepared.spec.command)}
     return {**question, "function": prepared.labels.get(FUNCTION_LABEL, "")}
+
+
+def _narrowed(request: TaskRequest | JobSpec, spec: JobSpec, plan: AllocationPlan) -> TaskRequest | JobSpec:
+    """Return the request with the plan's class as the kind of accelerator that it asks for, if it asks for one."""
+    wanted = spec.resources.accelerator
+    if wanted is None or not plan.resource_class:
+        return request
+    resources = spec.resources.replace(accelerator=wanted.replace(kind=plan.resource_class))
+    return (
+        replace(request, resources=resources) if isinstance(request, TaskRequest) else spec.replace(resources=resources)
+    )
 
 
 def _identity(prepared: Prepared) -> str:

@@ -113,9 +113,10 @@ class EndpointHandle:
         self.object = self._endpoints.update(self.id, patch)
         return self
 
-    def delete(self) -> None:
+    def delete(self) -> EndpointHandle:
         """Let requests in flight end, stop the replicas, and remove the endpoint."""
         self.object = self._endpoints.delete(self.id)
+        return self
 
     def logs(self, *, follow: bool = False, rank: int = -1, tail_bytes: int = 0) -> LogStream:
         """Return the log of all replicas as an iterator of lines; printing it shows the text."""

@@ -90,9 +90,9 @@ class Endpoints:
         """Change fields of the spec."""
         return self.get(name).update(**spec)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Endpoint:
         """Let requests in flight end, stop the replicas, and remove the endpoint."""
-        self.collection.delete(name)
+        return self.collection.delete(name)
 
     def logs(self, name: str, *, follow: bool = False, rank: int = -1) -> LogStream:
         """Return the log of all replicas as an iterator of lines."""

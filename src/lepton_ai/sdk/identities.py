@@ -41,9 +41,9 @@ class Kind(Generic[K]):
         """Yield every object, newest first."""
         return self.collection.each()
 
-    def delete(self, name: str) -> None:
-        """Remove one object."""
-        self.collection.delete(name)
+    def delete(self, name: str) -> K:
+        """Remove one object, and return it as it was."""
+        return self.collection.delete(name)
 
     def watch(self, since: str = "") -> Iterator[Change[K]]:
         """Yield changes, for ever; without `since`, first every object."""
@@ -61,11 +61,13 @@ class Secrets(Kind[Secret]):
         columns: Columns[Secret] = Columns(("secret", "set"), lambda one: (one.name, _at(one.metadata)))
         super().__init__(Collection(connection, Secret, project), columns)
 
-    def set(self, name: str, value: str) -> Secret:
+    def create(self, name: str, value: str) -> Secret:
         """Store a secret, or give the one of that name a new value."""
         if not value:
             raise InvalidInput(f"The secret {name!r} would be empty.", hint="Give a value, or delete the secret.")
         return self.collection.create({"metadata": {"name": name}, "spec": {"value": value}})
+
+    set = create  # Both words are right: a new secret is made, one that is there is given a new value.
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,10 @@ class JobHandle:
         self.object = self._jobs.stop(self.id)
         return self
 
-    def delete(self) -> None:
+    def delete(self) -> JobHandle:
         """Stop the job if it runs, and remove it with its log and its result."""
         self.object = self._jobs.delete(self.id)
+        return self
 
     def events(self) -> Listing[Event]:
         """Return what happened to the job, oldest first."""

@@ -78,9 +78,9 @@ class Jobs:
         """Ask a job to end gracefully."""
         return self._handle(self.collection.stop(name))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Job:
         """Stop a job if it runs, and remove it."""
-        self.collection.delete(name)
+        return self.collection.delete(name)
 
     def watch(self, since: str = "") -> Iterator[Change[Job]]:
         """Yield changes of the project's jobs, for ever; without `since`, first those that are live now."""

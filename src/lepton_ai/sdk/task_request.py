@@ -118,7 +118,9 @@ def words_of(command: Command) -> tuple[str, ...]:
         try:
             return tuple(shlex.split(command))
         except ValueError as error:
-            raise InvalidInput(f"The command {command[:80]!r} cannot be read: {error}.", hint="Close the quote.") from error
+            raise InvalidInput(
+                f"The command {command[:80]!r} cannot be read: {error}.", hint="Close the quote."
+            ) from error
     return ("sh", "-c", command)
 
 

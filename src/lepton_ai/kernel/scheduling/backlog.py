@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger
-from lepton_ai.kernel.scheduling.groups import Group
+from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.timeline import Releases, Timeline, releases_of, share_of_class
 
 OPENINGS_MAX = 128  # 128 x 0.3 ms = 40 ms; the fluid estimate alone has to do for further shapes
@@ -46,13 +46,20 @@ class Backlog:
         self._lanes: dict[tuple[int, int], _Lane] = {}
         self._openings = 0
 
-    def delay(self, group: Group, option: int) -> float:
-        """Return in how many seconds the next task of `group` may start on `option`, behind those who joined before."""
-        lane = self._lanes.get((group.number, option)) or self._open_lane(group, option)
-        line = lane.line
-        each = line.work / line.ahead if line.ahead else 0.0
-        fluid = line.releases.delay(line.ahead + lane.share, each)
-        return fluid if fluid > lane.opening else lane.opening
+    def earliest(self, group: Group, choices: Sequence[Choice]) -> tuple[Choice, float]:
+        """Return the choice on which the next task of `group` ends first if it joins now, and after what delay."""
+        best, least, end = choices[0], math.inf, math.inf
+        line: _Line | None = None
+        fluid = 0.0
+        for choice in choices:
+            lane = self._lanes.get((group.number, choice[2])) or self._open_lane(group, choice[2])
+            if lane.line is not line:  # nodes with and without accelerators stand in one line
+                line = lane.line
+                fluid = line.releases.delay(line.ahead + lane.share, line.work / line.ahead if line.ahead else 0.0)
+            delay = fluid if fluid > lane.opening else lane.opening
+            if delay + choice[0] < end:
+                best, least, end = choice, delay, delay + choice[0]
+        return best, least
 
     def join(self, group: Group, option: int, seconds: float) -> None:
         """Let a task of `group`, which will run for `seconds`, wait for `option`."""

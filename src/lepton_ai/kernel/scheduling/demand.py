@@ -40,7 +40,9 @@ class Option:
 
 def shape_of(demand: Demand) -> Shape:
     """Return the numbers of `demand`; negative amounts count as none."""
-    cpu, memory, size = max(demand.cpu_milli, 0), max(demand.memory_bytes, 0), max(demand.size, 1)
+    cpu, memory, size = demand.cpu_milli, demand.memory_bytes, demand.size
+    if cpu < 0 or memory < 0 or size < 1:
+        cpu, memory, size = max(cpu, 0), max(memory, 0), max(size, 1)
     wanted = demand.accelerator
     if wanted is None:
         return Shape(cpu, memory, size)

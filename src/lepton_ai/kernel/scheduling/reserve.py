@@ -49,7 +49,7 @@ def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) ->
     spots = cursor_for(claim.shape, claim.pool, (then,), fleet, []).find()
     if spots is None:
         return None
-    holdings = holdings_at(spots, claim, opening.seconds + claim.p80, fleet)
+    holdings = holdings_at(spots, claim.shape, claim.task_name, opening.seconds + claim.p80, fleet)
     nodes = frozenset(node for node, _ in spots)
     spare = _plenty(then, nodes)
     for node in nodes:
@@ -59,16 +59,14 @@ def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) ->
     return Reservation(claim.task_id, claim.task_name, opening.seconds, opening, tuple(spots), spare, tuple(holdings))
 
 
-def holdings_at(spots: Sequence[Spot], claim: Claim, ends_in: float, fleet: Fleet) -> list[Holding]:
-    """Return what `claim` holds on `spots` until `ends_in` seconds from now."""
-    shape = claim.shape
+def holdings_at(spots: Sequence[Spot], shape: Shape, name: str, ends_in: float, fleet: Fleet) -> list[Holding]:
+    """Return what a task of that shape and name holds on `spots` until `ends_in` seconds from now."""
     holdings = []
     for row, columns in spots:
-        devices = tuple((column, shape.share_milli) for column in columns)
+        devices = tuple([(column, shape.share_milli) for column in columns])
         node = fleet.nodes[row]
         resource_class = node.devices[columns[0]].kind if columns else node.cpu_class
-        held = (shape.cpu_milli, shape.memory_bytes, devices, resource_class, claim.task_name)
-        holdings.append(Holding(ends_in, row, *held))
+        holdings.append(Holding(ends_in, row, shape.cpu_milli, shape.memory_bytes, devices, resource_class, name))
     return holdings
 
 

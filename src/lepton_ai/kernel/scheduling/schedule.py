@@ -65,6 +65,7 @@ class _Pass:
         self.blocked: list[Blocked] = []
         self._cursors: dict[tuple[int, int, tuple[int, ...]], Cursor] = {}
         self._broken: list[int] = []
+        self._whys: dict[tuple[int, int, int], str] = {}
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
         self._full: set[int] = set()  # groups that found no room on any option, and will not in this pass
         self._ceilings = Ceilings(self.free)
@@ -100,25 +101,24 @@ class _Pass:
 
     def _best_start(self, row: int, group: Group) -> tuple[_Start | None, _Later | None, bool]:
         """Return the first option with room, the best end before it, and whether a reservation alone is in the way."""
-        later: _Later | None = None
-        is_reserved, is_full = False, group.number in self._full
-        exhausted = 0
-        for choice in self.grouped.choices[row]:
-            free = None if is_full else self._free_cursor(group, choice[2])
-            if free is not None and free.at < len(free.order):
-                mask = tuple(k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds)
-                spots = (self._cursor(group, choice[2], mask) if mask else free).find()
-                if spots is not None:
-                    return _Start(choice, spots, mask), later, False
-                is_reserved = is_reserved or bool(mask and free.find())
-            else:
+        choices = self.grouped.choices[row]
+        if group.number in self._full:
+            return None, _Later(*self.backlog.earliest(group, choices)), False
+        is_reserved, exhausted = False, 0
+        for passed, choice in enumerate(choices):
+            free = self._free_cursor(group, choice[2])
+            if free is None or free.is_exhausted:
                 exhausted += 1
-            delay = self.backlog.delay(group, choice[2])
-            if later is None or delay + choice[0] < later.end:
-                later = _Later(choice, delay)
-        if exhausted == len(group.options):
+                continue
+            mask = tuple([k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds])
+            spots = (self._cursor(group, choice[2], mask) if mask else free).find()
+            if spots is not None:
+                better = _Later(*self.backlog.earliest(group, choices[:passed])) if passed else None
+                return _Start(choice, spots, mask), better, False
+            is_reserved = is_reserved or bool(mask and free.find())
+        if exhausted == len(choices):
             self._full.add(group.number)
-        return None, later, is_reserved
+        return None, _Later(*self.backlog.earliest(group, choices)), is_reserved
 
     def _free_cursor(self, group: Group, option: int) -> Cursor | None:
         """Return the search over what is free now; None if a glance tells that no node has room."""
@@ -138,18 +138,17 @@ class _Pass:
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
-        task, shape = self.waiting[row], group.shape
-        claim = Claim(task.id, task.name, shape, group.options[start.choice[2]].pool, start.choice[1])
+        task, shape, option = self.waiting[row], group.shape, group.options[start.choice[2]]
         if shape.share_milli < 1000:
             self._note_broken(start.spots)
-        for holding in holdings_at(start.spots, claim, start.choice[1], self.fleet):
+        allocations = allocations_of(start.spots, shape, self.fleet)
+        for holding in holdings_at(start.spots, shape, task.name, start.choice[1], self.fleet):
             self.free.take(holding)
             for k in start.mask:
                 self.reservations[k].spare.take(holding)
             self.holdings.append(holding)
-        terms = self.queue.terms(row, start.choice, group.options[start.choice[2]].share)
+        terms = self.queue.terms(row, start.choice, option.share)
         terms["rank"] = float(rank)
-        allocations = allocations_of(start.spots, shape, self.fleet)
         sentence = self._why_here(row, group, start, allocations[0].node)
         self.placements.append(Placement(task.id, allocations, start.choice[0], sentence, terms))
 
@@ -160,15 +159,13 @@ class _Pass:
                 self._broken.append(node)
 
     def _why_here(self, row: int, group: Group, start: _Start, node: str) -> str:
-        where = f"{len({n for n, _ in start.spots})} nodes" if group.shape.size > 1 else f"node {node}"
-        pool, options = group.options[start.choice[2]].pool, self.grouped.choices[row]
-        took = f"about {in_words(start.choice[0])} on {pool.name}"
-        if len(options) == 1:
-            return f"starts on {where}: {took}, the only class that fits"
-        if start.choice is options[0]:
-            return f"starts on {where}: {took}, the best of {len(options)} classes that fit"
-        best = "every node without accelerators" if pool.takes_device_room else group.options[options[0][2]].pool.name
-        return f"starts on {where}: {took}; {best} is busy, and waiting for it would take longer"
+        where = f"node {node}" if group.shape.size == 1 else f"{len({n for n, _ in start.spots})} nodes"
+        choices = self.grouped.choices[row]
+        key = (group.number, start.choice[2], choices[0][2])
+        why = self._whys.get(key)
+        if why is None:
+            why = self._whys[key] = _why_this(group, start.choice[2], choices[0][2])
+        return f"starts on {where}: about {in_words(start.choice[0])} on {why}"
 
     def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
         """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""
@@ -198,3 +195,13 @@ class _Pass:
                 free.take(holding)
                 holdings.append(holding)
         return Timeline(free, holdings)
+
+
+def _why_this(group: Group, taken: int, best: int) -> str:
+    pool, classes = group.options[taken].pool, len(group.options)
+    if classes == 1:
+        return f"{pool.name}, the only class that fits"
+    if taken == best:
+        return f"{pool.name}, the best of {classes} classes that fit"
+    busy = "every node without accelerators" if pool.takes_device_room else group.options[best].pool.name
+    return f"{pool.name}; {busy} is busy, and waiting for it would take longer"

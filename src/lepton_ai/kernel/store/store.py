@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from lepton_ai.errors import Conflict, NotFound
 from lepton_ai.kernel.change import Change, Committed, Seen, Verb
 from lepton_ai.kernel.clock import Clock
-from lepton_ai.kernel.store import rows
+from lepton_ai.kernel.store import rows, statements
 from lepton_ai.kernel.store.engine import translate
 from lepton_ai.kernel.store.schema import audit as audit_table
 from lepton_ai.kernel.store.schema import events as events_table
@@ -58,7 +58,7 @@ class Store:
         repeated: the stored object is returned.
         """
         now = self._clock.now()
-        stored: list[AnyObject] = []
+        stored: list[Seen] = []
         conflicts: list[Change] = []
         with self._turn, self._transaction() as connection:
             number = _next_revision(connection)
@@ -70,10 +70,11 @@ class Store:
                         raise _conflict(change)
                     conflicts.append(change)
                     continue
-                stored.append(written)
+                is_gone = change.verb is Verb.DELETE
+                stored.append(Seen(written, number, not is_gone and not written.is_final(), is_gone))
                 events.extend(rows.event_rows(change, written, now, actor))
             if events:
-                connection.execute(sa.insert(events_table), events)
+                connection.execute(statements.INSERT_EVENTS, events)
             if audit:
                 connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
         for listener in self._listeners:
@@ -222,14 +223,10 @@ class Store:
             return self._insert(connection, change, number, now, actor)
         before = change.object.metadata
         thing = change.object.replace(metadata=before.replace(version=before.version + 1, updated_at=now))
-        values = rows.object_row(thing, number, is_deleted=change.verb is Verb.DELETE)
-        if change.verb is Verb.DELETE:
-            values["idempotency_key"] = None
-        done = connection.execute(
-            sa.update(objects)
-            .where(objects.c.id == thing.id, objects.c.version == before.version, sa.not_(objects.c.is_deleted))
-            .values(**values)
-        )
+        is_delete = change.verb is Verb.DELETE
+        values = rows.object_row(thing, number, is_deleted=is_delete)
+        values |= {"key_id": thing.id, "key_version": before.version}
+        done = connection.execute(statements.DELETE if is_delete else statements.UPDATE, values)
         return thing if done.rowcount == 1 else None
 
     def _insert(
@@ -240,12 +237,8 @@ class Store:
         )
         thing = change.object.replace(metadata=metadata)
         values = rows.object_row(thing, number, is_deleted=False) | {"idempotency_key": change.idempotency_key or None}
-        try:
-            with connection.begin_nested():
-                connection.execute(sa.insert(objects).values(**values))
-        except sa.exc.IntegrityError:
-            return None
-        return thing
+        done = connection.execute(statements.INSERT[self.dialect], values)
+        return thing if done.rowcount == 1 else None
 
     def _select(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
         with self._reading() as connection:
@@ -260,8 +253,8 @@ class Store:
 
 
 def _next_revision(connection: sa.Connection) -> int:
-    connection.execute(sa.update(revision).values(last=revision.c.last + 1))
-    return int(connection.execute(sa.select(revision.c.last)).scalar_one())
+    connection.execute(statements.NEXT_REVISION)
+    return int(connection.execute(statements.LAST_REVISION).scalar_one())
 
 
 def _conflict(change: Change) -> Conflict:
