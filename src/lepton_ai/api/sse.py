@@ -100,4 +100,5 @@ async def _with_pings(stream: AsyncIterator[str]) -> AsyncIterator[str]:
     finally:
         if pending is not None:
             pending.cancel()
+            await asyncio.wait({pending})
         await stream.aclose()  # type: ignore[attr-defined]

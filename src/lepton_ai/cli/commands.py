@@ -46,11 +46,13 @@ COMMANDS: Mapping[str, Command] = {
     "up": Command("up:up", "Start the platform on this machine, in the background.", ("status.get",), is_here=True),
     "down": Command("down:down", "Stop the platform on this machine.", ("platform.shutdown",), is_here=True),
     "status": Command("status:status", "Show whether the platform runs, and where.", ("status.get",)),
-    "doctor": Command("doctor:doctor", "Check what this machine lacks, and say how to mend it.", ("status.get",), is_here=True),
+    "doctor": Command(
+        "doctor:doctor", "Check what this machine lacks, and say how to mend it.", ("status.get",), is_here=True
+    ),
     "run": Command(
         "run:run",
         "Run a command as a job, follow its log, exit with its code.",
-        ("job.create", "job.get", "job.logs", "job.stop", *_UPLOAD),
+        ("job.create", "job.get", "job.watch", "job.logs", "job.stop", *_UPLOAD),
     ),
     "apply": Command(
         "apply:apply",
@@ -58,44 +60,52 @@ COMMANDS: Mapping[str, Command] = {
         ("job.create", "job.update", "job.get", "endpoint.create", "endpoint.update", "endpoint.get", *_UPLOAD),
     ),
     "logs": Command("logs:logs", "Print the log of a job: the newest, if none is named.", (*_SEE_JOB, "job.logs")),
-    "explain": Command("explain:explain", "Say why a job or endpoint waits, or runs where it runs.",
-                       ("job.explain", "endpoint.explain")),  # fmt: skip
+    "explain": Command(
+        "explain:explain",
+        "Say why a job or endpoint waits, or runs where it runs.",
+        ("job.explain", "endpoint.explain"),
+    ),
     "queue": Command("queue:queue", "Show what waits, in the order in which it will start.", ("queue.list",)),
     "resources": Command("resources:resources", "Show each resource, its use and what holds it.", ("resource.list",)),
     "job list": Command("job:list_jobs", "List jobs, newest first.", ("job.list",)),
     "job get": Command("job:get_job", "Show one job.", ("job.get",)),
     "job logs": Command("logs:job_logs", "Print the log of a job.", ("job.get", "job.logs")),
-    "job stop": Command("job:stop_job", "Stop a job: it gets SIGTERM, a grace period, then SIGKILL.",
-                        ("job.get", "job.stop")),  # fmt: skip
-    "job delete": Command("job:delete_job", "Delete a job; one that still runs is stopped first.",
-                          ("job.get", "job.delete")),  # fmt: skip
+    "job stop": Command(
+        "job:stop_job",
+        "Stop a job: it gets SIGTERM, a grace period, then SIGKILL.",
+        ("job.get", "job.stop", "job.watch"),
+    ),
+    "job delete": Command("job:delete_job", "Delete a job; one that still runs is stopped first.", ("job.delete",)),
     "job events": Command("job:job_events", "Show what happened to a job.", ("job.get", "job.events")),
     "endpoint create": Command(
         "endpoint_create:create_endpoint",
         "Serve a command, an app or a model.",
-        ("endpoint.create", "endpoint.get", *_UPLOAD),
+        ("endpoint.create", "endpoint.get", "endpoint.watch", *_UPLOAD),
     ),
     "endpoint list": Command("endpoint:list_endpoints", "List endpoints, newest first.", ("endpoint.list",)),
     "endpoint get": Command("endpoint:get_endpoint", "Show one endpoint.", ("endpoint.get",)),
-    "endpoint scale": Command("endpoint:scale_endpoint", "Set how many replicas an endpoint has.",
-                              ("endpoint.get", "endpoint.update")),  # fmt: skip
+    "endpoint scale": Command(
+        "endpoint:scale_endpoint", "Set how many replicas an endpoint has.", ("endpoint.get", "endpoint.update")
+    ),
     "endpoint update": Command(
         "endpoint_create:update_endpoint",
         "Change what an endpoint runs, one replica after another.",
-        ("endpoint.get", "endpoint.update", *_UPLOAD),
+        ("endpoint.get", "endpoint.update", "endpoint.watch", *_UPLOAD),
     ),
-    "endpoint delete": Command("endpoint:delete_endpoint", "Delete an endpoint and stop its replicas.",
-                               ("endpoint.get", "endpoint.delete")),  # fmt: skip
-    "endpoint logs": Command("logs:endpoint_logs", "Print the log of an endpoint.",
-                             ("endpoint.get", "endpoint.logs")),  # fmt: skip
+    "endpoint delete": Command(
+        "endpoint:delete_endpoint", "Delete an endpoint and stop its replicas.", ("endpoint.delete",)
+    ),
+    "endpoint logs": Command("logs:endpoint_logs", "Print the log of an endpoint.", ("endpoint.get", "endpoint.logs")),
     "node list": Command("node:list_nodes", "List the machines.", ("node.list",)),
     "node show": Command("node:show_node", "Show one machine and its hardware.", ("node.get",)),
-    "node cordon": Command("node:cordon_node", "Give a machine no new work; what runs there goes on.",
-                           ("node.get", "node.update")),  # fmt: skip
-    "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.get", "node.update")),
+    "node cordon": Command(
+        "node:cordon_node", "Give a machine no new work; what runs there goes on.", ("node.update",)
+    ),
+    "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.update",)),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
-    "secret set": Command("secret:set_secret", "Store a value, read from standard input or a prompt.",
-                          ("secret.create", "secret.update")),  # fmt: skip
+    "secret set": Command(
+        "secret:set_secret", "Store a value, read from standard input or a prompt.", ("secret.create",)
+    ),
     "secret list": Command("secret:list_secrets", "List the names of secrets.", ("secret.list",)),
     "secret delete": Command("secret:delete_secret", "Delete a secret.", ("secret.delete",)),
     "user create": Command("user:create_user", "Create a user with roles in projects.", ("user.create",)),

@@ -1,4 +1,4 @@
-"""How a failure is shown: the fact and the next step on stderr, never a traceback unless LEPTON_DEBUG=1 asks for one."""
+"""How a failure is shown: the fact and the next step on stderr; a traceback only with LEPTON_DEBUG=1."""
 
 from __future__ import annotations
 

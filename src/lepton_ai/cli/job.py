@@ -73,7 +73,7 @@ def stop_job(
     session = session_of(context)
     handle = session.connect().jobs.stop(name)
     if wait:
-        handle.wait(check=False)
+        handle.wait()
     if session.is_json:
         print_json(handle.object)
         return
@@ -89,7 +89,7 @@ def delete_job(context: typer.Context, name: JobName) -> None:
       lepton job delete train-digits
     """
     session = session_of(context)
-    deleted = session.connect().jobs.delete(name)
+    deleted = session.connect().jobs.collection.delete(name)
     if session.is_json:
         print_json(deleted)
         return

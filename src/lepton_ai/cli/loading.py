@@ -31,7 +31,11 @@ def load_command(path: str, row: Command) -> ClickCommand:
 
 
 def _shared_parameters(row: Command) -> list[Parameter]:
-    wanted = {"output"} | ({"instance"} if row.operations and not row.is_here else set()) | ({"project"} if row.is_in_project else set())
+    wanted = (
+        {"output"}
+        | ({"instance"} if row.operations and not row.is_here else set())
+        | ({"project"} if row.is_in_project else set())
+    )
     donor = typer.Typer(add_completion=False, rich_markup_mode=None)
     donor.command()(_shared_options)
     return [each for each in get_command(donor).params if each.name in wanted]

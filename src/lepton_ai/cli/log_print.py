@@ -18,11 +18,16 @@ class LogForm:
 
     has_ranks: bool = False
     has_indexes: bool = False
+    has_attempts: bool = False  # an endpoint counts its replicas by this, over its whole life
     is_json: bool = False
 
     def mark(self, line: LogLine) -> str:
-        parts = ([str(line.index)] if self.has_indexes else []) + ([str(line.rank)] if self.has_ranks else [])
-        return f"[{'.'.join(parts)}] " if parts else ""
+        said = ((self.has_attempts, line.attempt), (self.has_indexes, line.index), (self.has_ranks, line.rank))
+        return f"[{'.'.join(str(number) for is_said, number in said if is_said)}] "
+
+    @property
+    def is_marked(self) -> bool:
+        return self.has_ranks or self.has_indexes or self.has_attempts
 
 
 def print_log(stream: LogStream, form: LogForm, out: IO[str] | None = None) -> None:
@@ -31,7 +36,7 @@ def print_log(stream: LogStream, form: LogForm, out: IO[str] | None = None) -> N
     if form.is_json:
         for line in stream:
             print_json_line(dataclasses.asdict(line))
-    elif form.has_ranks or form.has_indexes:
+    elif form.is_marked:
         for line in stream:
             _tell_of_gap(line)
             target.write(f"{form.mark(line)}{line.text}\n")

@@ -50,9 +50,7 @@ def logs(
 
 
 @app.command("job-logs")
-def job_logs(
-    context: typer.Context, name: Name, follow: Follow = False, rank: Rank = -1, tail_bytes: Tail = 0
-) -> None:
+def job_logs(context: typer.Context, name: Name, follow: Follow = False, rank: Rank = -1, tail_bytes: Tail = 0) -> None:
     """Print the log of a job.
 
     \b
@@ -64,12 +62,10 @@ def job_logs(
 
 
 @app.command("endpoint-logs")
-def endpoint_logs(
-    context: typer.Context, name: Name, follow: Follow = False, tail_bytes: Tail = 0
-) -> None:
+def endpoint_logs(context: typer.Context, name: Name, follow: Follow = False, tail_bytes: Tail = 0) -> None:
     """Print the log of an endpoint.
 
-    Lines of several replicas are marked with the number of each.
+    Each line is marked with the number of its replica.
 
     \b
     Example:
@@ -77,8 +73,7 @@ def endpoint_logs(
     """
     session = session_of(context)
     handle: EndpointHandle = session.connect().endpoints.get(name)
-    # Each replica of an endpoint is a task of its own, told apart by its index.
-    form = LogForm(has_indexes=handle.status.wanted_replicas > 1, is_json=session.is_json)
+    form = LogForm(has_attempts=True, is_json=session.is_json)
     print_log(handle.logs(follow=follow, tail_bytes=tail_bytes), form)
 
 

@@ -37,7 +37,9 @@ def machine_checks(home: Path) -> Iterator[Check]:
 def check_python(version: tuple[int, ...]) -> Check:
     shown = platform.python_version()
     if version < PYTHON_MIN:
-        return broken("Python", f"{shown} is too old", "Install Python 3.11 or later and make a new environment with it.")
+        return broken(
+            "Python", f"{shown} is too old", "Install Python 3.11 or later and make a new environment with it."
+        )
     return well("Python", f"{shown} at {sys.executable}")
 
 
@@ -64,7 +66,7 @@ def check_limits(home: Path) -> Check:
     limits = detect_limits(home)
     if limits.version and "memory" in limits.parents:
         return well("Limits", limits.sentence)
-    mend = "Run the core as root, or let your user make control groups: systemd-run --user --scope -p Delegate=yes lepton up"
+    mend = "Run the core as root, or: systemd-run --user --scope -p Delegate=yes lepton up"
     return remark("Limits", f"{limits.sentence} (no writable control groups)", mend)
 
 
@@ -79,7 +81,9 @@ def check_disk(home: Path) -> Check:
     """Look at the state folder, or where it will be made: may we write there, and is there space."""
     place = next(folder for folder in (home, *home.parents) if folder.exists())
     if not os.access(place, os.W_OK | os.X_OK):
-        return broken("State folder", f"{place} cannot be written by this user", "Choose another one: LEPTON_HOME=FOLDER")
+        return broken(
+            "State folder", f"{place} cannot be written by this user", "Choose another one: LEPTON_HOME=FOLDER"
+        )
     free = shutil.disk_usage(place).free
     sentence = f"{home}: writable, {format_bytes(free)} free"
     if free < DISK_BYTES_MIN:

@@ -56,7 +56,6 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
     `empty` is what is said instead on stderr when there are no rows.
     """
     from rich.table import Table
-    from rich.text import Text
 
     listed = list(rows)
     if not listed:
@@ -69,7 +68,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
             title.rstrip(">"), justify="right" if title.endswith(">") else "left", overflow="fold", min_width=len(title)
         )
     for row in listed:
-        table.add_row(*(cell if isinstance(cell, Text) else _styled(cell) for cell in row))
+        table.add_row(*map(_styled, row))
     out = console()
     with out.capture() as captured:
         out.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,9 @@ from lepton_ai.cli.session import session_of
 from lepton_ai.cli.upload import upload_workdir
 
 if TYPE_CHECKING:
-    from lepton_ai.sdk.task_request import JobOptions
+    from lepton_ai.sdk.client import LeptonAI
+    from lepton_ai.sdk.job_handle import JobHandle
+    from lepton_ai.sdk.task_request import JobOptions, TaskRequest
 
 app = typer.Typer()
 
@@ -21,6 +24,7 @@ app = typer.Typer()
 @app.command("run", context_settings={"allow_interspersed_args": False})
 def run(
     context: typer.Context,
+    *,
     command: Annotated[
         list[str], typer.Argument(metavar="-- COMMAND...", help="What to run, word by word.", show_default=False)
     ],
@@ -55,6 +59,8 @@ def run(
       lepton run -- python train.py --epochs 5
       lepton run --detach --gpu 24GB..80GB:1 --name train -- python train.py
     """
+    from lepton_ai.sdk import task_request  # Late, for `lepton run --help`.
+
     wanted: JobOptions = {
         "name": name,
         "replicas": replicas,
@@ -71,10 +77,18 @@ def run(
     }
     session = session_of(context)
     client = session.connect()
-    handle = client.jobs.create(command, **wanted, bundle=upload_workdir(client, workdir))
+    handle = _submit(client, task_request.TaskRequest(command, **wanted), workdir)
     if not detach:
         raise typer.Exit(follow_to_end(session, client, handle))
     if session.is_json:
         print_json(handle.object)
         return
     typer.echo(handle.name)
+
+
+def _submit(client: LeptonAI, request: TaskRequest, workdir: str) -> JobHandle:
+    """Check the request first: a wrong one should not cost an upload."""
+    from lepton_ai.sdk.task_request import prepare
+
+    prepare(request)
+    return client.jobs.submit(replace(request, bundle=upload_workdir(client, workdir)))

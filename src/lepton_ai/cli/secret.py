@@ -33,7 +33,7 @@ def set_secret(context: typer.Context, name: SecretName) -> None:
     value = _read_value(name)
     if not value:
         raise typer.BadParameter("the value is empty.")
-    secret = session.connect().secrets.create(name, value)
+    secret = session.connect().secrets.set(name, value)
     if session.is_json:
         print_json(secret)
         return
@@ -66,7 +66,7 @@ def delete_secret(context: typer.Context, name: SecretName) -> None:
       lepton secret delete hub-token
     """
     session = session_of(context)
-    deleted = session.connect().secrets.delete(name)
+    deleted = session.connect().secrets.collection.delete(name)
     if session.is_json:
         print_json(deleted)
         return

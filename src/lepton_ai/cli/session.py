@@ -28,7 +28,7 @@ def _open(instance: str, project: str) -> LeptonAI:
 
 @dataclass
 class Session:
-    """`open` is the door through which a test gives a client of its own: `invoke(app, [...], obj=Session(open=...))`."""
+    """`open` is where a test gives a client of its own: `invoke(app, [...], obj=Session(open=...))`."""
 
     open: Callable[[str, str], LeptonAI] = _open
     output: Output = Output.TABLE

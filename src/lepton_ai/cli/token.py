@@ -75,7 +75,7 @@ def delete_token(
       lepton token delete ada-laptop
     """
     session = session_of(context)
-    deleted = session.connect().tokens.delete(name)
+    deleted = session.connect().tokens.collection.delete(name)
     if session.is_json:
         print_json(deleted)
         return

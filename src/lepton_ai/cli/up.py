@@ -25,8 +25,8 @@ def up(
         str, typer.Option(help="Where to listen. Loopback, unless you say otherwise.  [default: 127.0.0.1]")
     ] = "",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The one HTTPS port; 0 takes a free one.  [default: 8443]")
-    ] = -1,
+        int | None, typer.Option(min=0, max=65535, help="The one HTTPS port; 0 takes a free one.  [default: 8443]")
+    ] = None,
     name: Annotated[
         str, typer.Option(callback=check_profile_name, help="Write the profile under this name too.")
     ] = LOCAL,
@@ -61,10 +61,10 @@ def up(
     _say_ready(session, core, "already running" if was_running else "ready", time.monotonic() - started_at)
 
 
-def _settings(address: str, port: int) -> dict[str, str]:
+def _settings(address: str, port: int | None) -> dict[str, str]:
     """Return only what was asked for, so that `config.toml` and the environment decide the rest."""
     asked = {"LEPTON_ADDRESS": address} if address else {}
-    return asked if port < 0 else asked | {"LEPTON_PORT": str(port)}
+    return asked if port is None else asked | {"LEPTON_PORT": str(port)}
 
 
 def _wait_until_ready(home: Path, starting: StartingCore | None, deadline: float) -> RunningCore:

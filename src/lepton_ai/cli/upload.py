@@ -27,10 +27,14 @@ def upload_workdir(client: LeptonAI, workdir: str) -> str:
         return ""
     folder = Path(workdir or ".").expanduser()
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is not a folder.", hint="Name a folder with --workdir, or send none: --workdir none")
+        raise InvalidInput(
+            f"{folder} is not a folder.", hint="Name a folder with --workdir, or send none: --workdir none"
+        )
     if not workdir and Path.home().resolve().is_relative_to(folder.resolve()):
         notice(f"{folder.resolve()} is not uploaded, since it is or holds your home folder: it starts in an empty one.")
-        notice("To send a folder, go there or name it: --workdir DIR. To send none, without this notice: --workdir none")
+        notice(
+            "To send a folder, go there or name it: --workdir DIR. To send none, without this notice: --workdir none"
+        )
         return ""
     bar = _Bar(folder.resolve().name)
     try:

@@ -18,8 +18,8 @@ from lepton_ai.sdk.function import RemoteFunction
 from lepton_ai.sdk.job_handle import JobHandle
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.task_request import FUNCTION_LABEL, Prepared, TaskRequest, prepare
-from lepton_ai.types.job import JobSpec
 from lepton_ai.types.allocation_plan import AllocationPlan
+from lepton_ai.types.job import JobSpec
 from lepton_ai.types.resource_view import ResourceChoice, ResourceView
 
 # A TaskRequest, a spec, a decorated or plain function (called without arguments), or a command (text or words).

@@ -26,11 +26,10 @@ _FIELDS = ("kind", "metadata", "spec", "status")
 _SENT = ("name", "labels")  # the rest of the metadata is the platform's own, and tells nothing new when it comes back
 
 Handle = JobHandle | EndpointHandle
+Wanted = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-def apply(
-    connection: Connection, project: str, wanted: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-) -> list[Handle]:
+def apply(connection: Connection, project: str, wanted: Wanted) -> list[Handle]:
     """Bring each object about, in the order given; what was printed by `get --output json` is taken as it is.
 
     A spec may name a `workdir`, which is packed and uploaded. Everything is checked before anything is sent: raises

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
+from pydantic import JsonValue
+
 from lepton_ai.errors import NotFound
 from lepton_ai.sdk import overview
 from lepton_ai.sdk.advice import Advisor, TaskLike
-from lepton_ai.sdk.apply import Handle, apply
+from lepton_ai.sdk.apply import Handle, Wanted, apply
 from lepton_ai.sdk.collection import PAGE, Collection, read
 from lepton_ai.sdk.connection import Call, Connection
 from lepton_ai.sdk.endpoints import Endpoints
@@ -19,8 +21,8 @@ from lepton_ai.sdk.identities import Nodes, Projects, Secrets, Tokens, Users
 from lepton_ai.sdk.job_handle import JobHandle
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.listing import Listing
-from lepton_ai.sdk.profiles import resolve
-from lepton_ai.sdk.task_request import JobOptions
+from lepton_ai.sdk.profiles import Target, resolve
+from lepton_ai.sdk.task_request import JobOptions, check_options
 from lepton_ai.types.allocation_plan import AllocationPlan
 from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.explanation import Explanation
@@ -64,6 +66,11 @@ class LeptonAI:
         self._advisor = Advisor(connection, project, self.jobs)
 
     @property
+    def target(self) -> Target:
+        """What it speaks to, and where its token came from."""
+        return self._connection.target
+
+    @property
     def url(self) -> str:
         return self._connection.target.url
 
@@ -71,17 +78,20 @@ class LeptonAI:
     def function(self, function: Callable[P, R], /) -> RemoteFunction[P, R]: ...
     @overload
     def function(self, **options: Unpack[JobOptions]) -> Callable[[Callable[P, R]], RemoteFunction[P, R]]: ...
-    def function(self, function: Callable[..., Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
+    def function(  # type: ignore[misc]  # mypy 2 does not match an unpacked TypedDict behind a positional parameter
+        self, function: Callable[P, R] | None = None, /, **options: Unpack[JobOptions]
+    ) -> RemoteFunction[P, R] | Callable[[Callable[P, R]], RemoteFunction[P, R]]:
         """Make a function that runs on the platform: `@lepton.function(resources={"cpu": 4})`.
 
         Calling it runs it here, as ever; `.submit(...)` returns a job, `.remote(...)` the value, `.map(values)` the
         value for each. `TaskRequest` says what each option means.
         """
+        check_options(options)
         if function is not None:
             return RemoteFunction(self.jobs, function, options)
         return lambda decorated: RemoteFunction(self.jobs, decorated, options)
 
-    def apply(self, wanted: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Handle]:
+    def apply(self, wanted: Wanted) -> list[Handle]:
         """Create or change jobs and endpoints that are written down as {"kind", "metadata", "spec"}."""
         return apply(self._connection, self.project, wanted)
 
@@ -112,7 +122,7 @@ class LeptonAI:
     def events(
         self, *, after: int = 0, limit: int = PAGE, newest: bool = False, follow: bool = False
     ) -> Listing[Event] | Iterator[Event]:
-        """Return what happened in the project after the event number `after`; `follow` yields what happens, for ever."""
+        """Return what happened in the project after the event number `after`; `follow` goes on for ever."""
         if follow:
             return overview.follow_events(self._connection, self.project, after)
         return overview.list_events(self._connection, self.project, after, limit, newest=newest)
@@ -180,6 +190,11 @@ class LeptonAI:
         that names nothing gives the mean over the whole class. Raises Unavailable if the driver does not tell.
         """
         return self._advisor.utilisation(resource, allocation)
+
+    def shutdown(self, *, stop_replicas: bool = True) -> None:
+        """End the platform: `lepton down`. Without `stop_replicas`, jobs and endpoints run on until it is up again."""
+        body: JsonValue = {"stop_replicas": stop_replicas}
+        self._connection.send(Call("POST", "/api/v1/shutdown", body=body))
 
     def close(self) -> None:
         """Close the connections."""

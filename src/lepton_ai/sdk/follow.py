@@ -53,7 +53,8 @@ def follow(
         if not is_late:
             fruitless += 1
             _give_up_if_gone(connection, trouble, time.monotonic() - heard_at, fruitless)
-            connection.sleep(min(BACKOFF_SECONDS[min(fruitless, len(BACKOFF_SECONDS)) - 1], left))
+            pause = BACKOFF_SECONDS[min(fruitless, len(BACKOFF_SECONDS)) - 1]
+            connection.sleep(max(0.0, min(pause, until - time.monotonic())))
 
 
 def _give_up_if_gone(connection: Connection, trouble: Interrupted | None, gone_seconds: float, fruitless: int) -> None:

@@ -129,9 +129,10 @@ class JobHandle:
     def _failure(self) -> JobFailed:
         reason = str(self.status.reason) or f"exit code {self.status.exit_code}"
         lines = self._last_lines()
-        shown = f"\n\n{lines}\n\n" if lines else ""
+        shown = f"\n\n{lines}\n" if lines else ""
+        verb = "failed" if self.state is JobState.FAILED else f"is {self.state}"
         return JobFailed(
-            f"The job {self.name!r} is {self.state}: {reason.rstrip('.')}.{shown}",
+            f"The job {self.name!r} {verb}: {reason.rstrip('.')}.{shown}",
             hint=f"See: lepton logs {self.name}",
         )
 

@@ -8,12 +8,11 @@ from typing import Unpack
 
 from pydantic import JsonValue
 
-from lepton_ai.errors import InvalidInput
 from lepton_ai.sdk.collection import PAGE, Change, Collection
 from lepton_ai.sdk.connection import Connection
 from lepton_ai.sdk.job_handle import JOB_COLUMNS, JobHandle
 from lepton_ai.sdk.listing import Listing
-from lepton_ai.sdk.task_request import Command, JobOptions, TaskRequest, prepare
+from lepton_ai.sdk.task_request import Command, JobOptions, TaskRequest, check_options, prepare
 from lepton_ai.sdk.uploads import Progress, Uploads
 from lepton_ai.types.job import Job, JobSpec
 
@@ -39,11 +38,7 @@ class Jobs:
         Raises InvalidInput before anything is sent if the request is wrong. A repeat of the request by the network
         makes no second job.
         """
-        unknown = sorted(options.keys() - JobOptions.__annotations__.keys())
-        if unknown:
-            raise InvalidInput(
-                f"A job has no option {unknown[0]!r}.", hint=f"Known: {', '.join(sorted(JobOptions.__annotations__))}."
-            )
+        check_options(options)
         return self.submit(TaskRequest(command, function=function, args=args, kwargs=kwargs or {}, **options))
 
     def submit(self, request: TaskRequest | JobSpec) -> JobHandle:
@@ -90,13 +85,11 @@ class Jobs:
         """Create the job, or bring the one of that name to `draft`: what `lepton.apply` does."""
         return self._handle(self.collection.put(name, draft))
 
-    def upload(self, workdir: str, progress: Progress | None = None) -> str:
+    def upload(self, workdir: str | Path, progress: Progress | None = None) -> str:
         """Upload a working directory and return the digest that `bundle=` takes, for many jobs of one folder.
 
         `progress` is called with the bytes sent so far and in all; not at all if the project has the folder already.
         """
-        from pathlib import Path
-
         return self._uploads.send_folder(Path(workdir).expanduser(), progress)
 
     def _handle(self, job: Job) -> JobHandle:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypedDict, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -109,6 +109,14 @@ def prepare(request: TaskRequest | JobSpec) -> Prepared:
     return Prepared(build(JobSpec, program | _said(request)), request.name, labels, call, workdir)
 
 
+def check_options(options: JobOptions) -> None:
+    """Raise InvalidInput for an option that there is not, with those that there are."""
+    known = JobOptions.__annotations__.keys()
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise InvalidInput(f"A job has no option {unknown[0]!r}.", hint=f"Known: {', '.join(sorted(known))}.")
+
+
 def words_of(command: Command) -> tuple[str, ...]:
     """Return a command as words; a text that only a shell understands becomes `sh -c TEXT`."""
     if not isinstance(command, str):
@@ -139,9 +147,21 @@ def build(model: type[M], values: Mapping[str, object]) -> M:
             where = ".".join(str(part) for part in item["loc"])
             what = item["msg"].removeprefix("Value error, ")
             if item["type"] == "extra_forbidden":
-                what = f"is not a field; known: {', '.join(sorted(model.model_fields))}"
+                what = f"is not a field{_known_beside(model, item['loc'])}"
             places.append(f"{where}: {what}" if where else what)
         raise InvalidInput(f"{'; '.join(places[:5])}.") from error
+
+
+def _known_beside(model: type[BaseModel], place: Sequence[int | str]) -> str:
+    """Return the fields of the model in which `place` is, however deep; empty where it is in none."""
+    for name in place[:-1]:
+        field_here = model.model_fields.get(str(name))
+        kinds = (field_here.annotation, *get_args(field_here.annotation)) if field_here else ()
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            return ""
+        model = inner
+    return f"; known: {', '.join(sorted(model.model_fields))}"
 
 
 _PLAIN = frozenset({"command", "function", "args", "kwargs", "name", "workdir", "labels", "retries"})

@@ -97,7 +97,7 @@ class _Pass:
             refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
             self.backlog.join(group, later.choice[2], later.choice[0])
             could = start.choice if start else None
-            self.blocked.append(Blocked(row, rank, refusal, later.choice[2], later.delay, could, reservation))
+            self.blocked.append(Blocked(row, rank, refusal, later.choice, later.delay, could, reservation))
 
     def _best_start(self, row: int, group: Group) -> tuple[_Start | None, _Later | None, bool]:
         """Return the first option with room, the best end before it, and whether a reservation alone is in the way."""

@@ -26,7 +26,7 @@ class Blocked(NamedTuple):
     row: int
     rank: int
     refusal: Refusal
-    option: int | None
+    choice: Choice | None  # the option that it waits for; None if the cluster could never hold it
     delay: float
     could: Choice | None = None
     reservation: Reservation | None = None
@@ -68,15 +68,15 @@ def waits_of(
         group = outlook.grouped.group_of[item.row]
         terms = _terms(item, group, outlook)
         task_id = waiting[item.row].id
-        if item.option is None:
+        if item.choice is None:
             sentence = group.never[1] if group.never else ""
             waits.append(Wait(task_id, item.refusal, sentence, item.rank, None, terms))
             continue
-        text = texts.get((group.number, item.option))
+        text = texts.get((group.number, item.choice[2]))
         if text is None:
             later = later or timeline()
-            text = _text_of(group, item.option, outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
-            texts[group.number, item.option] = text
+            text = _text_of(group, item.choice[2], outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
+            texts[group.number, item.choice[2]] = text
         start = _start(item, text, outlook.snapshot.now)
         sentence = _sentence(item, group, text, kept) if item.reservation is None else _next_up(item, group, outlook)
         waits.append(Wait(task_id, item.refusal, sentence, item.rank, start, terms))
@@ -92,25 +92,25 @@ def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | N
 
 
 def _sentence(item: Blocked, group: Group, text: _Text, kept: str) -> str:
-    if item.could is not None and item.option is not None:
-        now, then = group.options[item.could[2]].pool.name, group.options[item.option].pool.name
+    if item.could is not None and item.choice is not None:
+        now, then = group.options[item.could[2]].pool.name, group.options[item.choice[2]].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}, which has room in about {in_words(item.delay)}"
     return kept if item.refusal is Refusal.RESERVED else text.busy
 
 
 def _next_up(item: Blocked, group: Group, outlook: Outlook) -> str:
-    if item.reservation is None or item.option is None:
+    if item.reservation is None or item.choice is None:
         return ""
     reservation = item.reservation
     nodes = sorted({outlook.fleet.names[node] for node, _ in reservation.spots})
     where = f"node {nodes[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
     kept = f"it is next: room on {where} is reserved for it in {in_words(reservation.seconds)}"
     if item.could is not None:
-        now, then = group.options[item.could[2]].pool.name, group.options[item.option].pool.name
+        now, then = group.options[item.could[2]].pool.name, group.options[item.choice[2]].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}; {kept}"
-    short = busy(group.shape, group.options[item.option].pool, outlook.fleet, outlook.free, reservation.opening)
+    short = busy(group.shape, group.options[item.choice[2]].pool, outlook.fleet, outlook.free, reservation.opening)
     return f"{short}; {kept}"
 
 
@@ -134,11 +134,9 @@ def _start(item: Blocked, text: _Text, now: datetime) -> datetime | None:
 
 
 def _terms(item: Blocked, group: Group, outlook: Outlook) -> dict[str, float]:
-    choices = outlook.grouped.choices[item.row]
-    if item.option is None:
+    if item.choice is None:
         return outlook.queue.terms(item.row, None, 0.0)
-    choice = choices[0] if len(choices) == 1 else next(c for c in choices if c[2] == item.option)
-    terms = outlook.queue.terms(item.row, choice, group.options[item.option].share)
+    terms = outlook.queue.terms(item.row, item.choice, group.options[item.choice[2]].share)
     if item.reservation is not None:
         terms["reserved_in_seconds"] = item.reservation.seconds
     if item.could is not None:

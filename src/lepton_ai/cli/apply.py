@@ -1,0 +1,89 @@
+"""`lepton apply`: jobs and endpoints as a YAML file describes them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lepton_ai.cli.output import print_json
+from lepton_ai.cli.session import session_of
+from lepton_ai.errors import InvalidInput, TooLarge
+
+YAML_BYTES_MAX = 4 * 1024 * 1024  # what the core takes; 10,000 lines are 0.5 MB
+DOCUMENTS_MAX = 1000
+STDIN = "-"
+
+app = typer.Typer()
+
+
+@app.command("apply")
+def apply(
+    context: typer.Context,
+    file: Annotated[str, typer.Option("--file", "-f", metavar="FILE|-", help="YAML; - is standard input.")],
+) -> None:
+    """Create or update what a YAML file describes.
+
+    Several documents are applied in order. `metadata.name` says what is updated.
+
+    \b
+    Example:
+      lepton apply -f job.yaml
+    \b
+      kind: job
+      metadata: {name: train}
+      spec:
+        command: [python, train.py]
+        resources: {cpu: 2, memory: 4GB}
+    """
+    session = session_of(context)
+    documents = parse(_read(file), file)
+    handles = session.connect().apply(documents)
+    if session.is_json:
+        print_json([handle.object for handle in handles])
+        return
+    for handle in handles:
+        typer.echo(f"{handle.object.KIND} {handle.name} is {handle.state}")
+
+
+def parse(text: bytes, source: str) -> list[dict[str, object]]:
+    """Return the documents; raises InvalidInput with the place that is no YAML, or no object."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        documents = [each for each in yaml.load_all(text, Loader=loader) if each is not None]
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise InvalidInput(
+            f"{source} is not valid YAML: {said}", hint="Mend that place; nothing was applied."
+        ) from error
+    if not 0 < len(documents) <= DOCUMENTS_MAX:
+        raise InvalidInput(f"{source} holds {len(documents)} documents; 1 to {DOCUMENTS_MAX} can be applied.")
+    for number, document in enumerate(documents, 1):
+        if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+            raise InvalidInput(
+                f"Document {number} of {source} is not an object with kind, metadata and spec.",
+                hint="See an example: lepton apply --help",
+            )
+    return documents
+
+
+def _read(file: str) -> bytes:
+    """Read one byte more than is allowed at most, however large the file is."""
+    try:
+        if file == STDIN:
+            content = sys.stdin.buffer.read(YAML_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                content = opened.read(YAML_BYTES_MAX + 1)
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror or error}.") from error
+    if len(content) > YAML_BYTES_MAX:
+        raise TooLarge(
+            f"{file} has more than {YAML_BYTES_MAX:,} bytes.",
+            hint="Split it; data belongs into files that a job reads.",
+        )
+    return content

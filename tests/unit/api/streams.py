@@ -1,0 +1,104 @@
+"""An HTTP client in process that reads an endless answer piece by piece and can go away, which httpx cannot here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+WAIT_SECONDS_MAX = 10.0
+
+
+class Sent(NamedTuple):
+    """One server-sent event."""
+
+    event: str
+    data: Any
+    id: str
+
+
+class Stream:
+    """One open request."""
+
+    def __init__(self, runner: asyncio.Runner, app: FastAPI, path: str, token: str) -> None:
+        self._runner = runner
+        self._messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._is_asked = False
+        self._text = ""
+        parts = urlsplit(path)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "https",
+            "path": parts.path,
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "root_path": "",
+            "headers": [(b"host", b"core"), (b"authorization", f"Bearer {token}".encode())],
+            "client": ("127.0.0.1", 1),
+            "server": ("core", 443),
+        }
+        self._task = runner.get_loop().create_task(_serve(app, scope, self._receive, self._messages))
+        self.status = int(self._take()["status"])
+
+    def next(self) -> Sent:
+        """Return the next event; fails after WAIT_SECONDS_MAX."""
+        while "\n\n" not in self._text:
+            self._text += bytes(self._take()["body"]).decode()
+        frame, _, self._text = self._text.partition("\n\n")
+        fields = dict(line.split(": ", 1) for line in frame.splitlines())
+        return Sent(fields.get("event", ""), json.loads(fields.get("data", "null")), fields.get("id", ""))
+
+    def rest(self) -> list[Sent]:
+        """Return all events up to the end of the answer."""
+        while (message := self._take()).get("more_body") or message["body"]:
+            self._text += bytes(message["body"]).decode()
+        found = []
+        while self._text:
+            found.append(self.next())
+        return found
+
+    def is_silent(self) -> bool:
+        """Tell whether nothing was sent, after giving the application every chance to."""
+        self._runner.run(_idle())
+        return self._messages.empty() and not self._text
+
+    def hang_up(self) -> None:
+        """Go away, and wait until the application has noticed; raises what the application raised."""
+        self._gone.set()
+        self._runner.run(asyncio.wait_for(_finish(self._task), WAIT_SECONDS_MAX))
+
+    def _take(self) -> MutableMapping[str, Any]:
+        return self._runner.run(asyncio.wait_for(self._messages.get(), WAIT_SECONDS_MAX))
+
+    async def _receive(self) -> MutableMapping[str, Any]:
+        if not self._is_asked:
+            self._is_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+
+async def _serve(
+    app: FastAPI, scope: dict[str, Any], receive: Any, messages: asyncio.Queue[MutableMapping[str, Any]]
+) -> None:
+    try:
+        await app(scope, receive, messages.put)
+    finally:
+        await messages.put({"body": b"", "more_body": False})
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    await task
+
+
+async def _idle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0.005)
