@@ -10,7 +10,7 @@ import typer
 
 from lepton_ai.cli.output import print_json
 from lepton_ai.cli.session import session_of
-from lepton_ai.errors import InvalidInput, TooLarge
+from lepton_ai.errors import InvalidInput, LeptonError, TooLarge
 
 YAML_BYTES_MAX = 4 * 1024 * 1024  # what the core takes; 10,000 lines are 0.5 MB
 DOCUMENTS_MAX = 1000
@@ -39,13 +39,23 @@ def apply(
         resources: {cpu: 2, memory: 4GB}
     """
     session = session_of(context)
-    documents = parse(_read(file), file)
-    handles = session.connect().apply(documents)
+    source = "Standard input" if file == STDIN else file
+    documents = parse(_read(file, source), source)
+    client = session.connect()
+    applied = []
+    for number, document in enumerate(documents, 1):
+        try:
+            (handle,) = client.apply([document])
+        except LeptonError as error:
+            if len(documents) == 1:
+                raise
+            done = f" {number - 1} before it are applied." if number > 1 else ""
+            raise type(error)(f"Document {number} of {source}: {error.message}{done}", hint=error.hint) from error
+        applied.append(handle.object)
+        if not session.is_json:
+            typer.echo(f"{handle.object.KIND} {handle.name} is {handle.state}")
     if session.is_json:
-        print_json([handle.object for handle in handles])
-        return
-    for handle in handles:
-        typer.echo(f"{handle.object.KIND} {handle.name} is {handle.state}")
+        print_json(applied)
 
 
 def parse(text: bytes, source: str) -> list[dict[str, object]]:
@@ -71,7 +81,7 @@ def parse(text: bytes, source: str) -> list[dict[str, object]]:
     return documents
 
 
-def _read(file: str) -> bytes:
+def _read(file: str, source: str) -> bytes:
     """Read one byte more than is allowed at most, however large the file is."""
     try:
         if file == STDIN:
@@ -80,10 +90,10 @@ def _read(file: str) -> bytes:
             with Path(file).open("rb") as opened:
                 content = opened.read(YAML_BYTES_MAX + 1)
     except OSError as error:
-        raise InvalidInput(f"{file} cannot be read: {error.strerror or error}.") from error
+        raise InvalidInput(f"{source} cannot be read: {error.strerror or error}.") from error
     if len(content) > YAML_BYTES_MAX:
         raise TooLarge(
-            f"{file} has more than {YAML_BYTES_MAX:,} bytes.",
+            f"{source} has more than {YAML_BYTES_MAX:,} bytes.",
             hint="Split it; data belongs into files that a job reads.",
         )
     return content

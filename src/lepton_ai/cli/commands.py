@@ -90,7 +90,7 @@ COMMANDS: Mapping[str, Command] = {
     "endpoint update": Command(
         "endpoint_create:update_endpoint",
         "Change what an endpoint runs, one replica after another.",
-        ("endpoint.get", "endpoint.update", "endpoint.watch", *_UPLOAD),
+        ("endpoint.get", "endpoint.update", *_UPLOAD),
     ),
     "endpoint delete": Command(
         "endpoint:delete_endpoint", "Delete an endpoint and stop its replicas.", ("endpoint.delete",)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -81,7 +82,7 @@ class StartingCore:
             self.process.wait(5)
 
 
-def start_core(home: Path, settings: dict[str, str]) -> StartingCore:
+def start_core(home: Path, settings: Mapping[str, str]) -> StartingCore:
     """Start the core in a session of its own; `settings` are LEPTON_ variables. Raises StorageFailed."""
     log = home / LOG_FILE
     try:
@@ -96,7 +97,7 @@ def start_core(home: Path, settings: dict[str, str]) -> StartingCore:
                 stdout=output,
                 stderr=output,
                 cwd="/",  # so that the core keeps no folder of the user's in use
-                env=os.environ | settings | {"LEPTON_HOME": str(home)},
+                env={**os.environ, **settings, "LEPTON_HOME": str(home)},
                 start_new_session=True,
             )
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import typer
 
 from lepton_ai.cli.check import Check, Verdict, broken
-from lepton_ai.cli.local_profile import LOCAL
+from lepton_ai.cli.local_profile import open_local
 from lepton_ai.cli.machine_checks import machine_checks
 from lepton_ai.cli.output import print_json
 from lepton_ai.cli.platform_checks import platform_checks
@@ -49,7 +49,7 @@ def _checks(session: Session) -> Iterator[Check]:
     except InvalidInput as error:
         yield broken("Settings", error.message, error.hint)
         return
-    yield from platform_checks(settings, lambda: session.open(LOCAL, "").status(), SystemClock().now())
+    yield from platform_checks(settings, lambda: open_local(session, settings.home).status(), SystemClock().now())
 
 
 def _print(checks: list[Check]) -> None:

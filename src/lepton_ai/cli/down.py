@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lepton_ai.cli.bring_up import Wish, bring_up
 from lepton_ai.cli.core_process import RunningCore, find_core, is_held, wait_for_end
-from lepton_ai.cli.local_profile import LOCAL
+from lepton_ai.cli.local_profile import open_local
 from lepton_ai.cli.output import notice, print_json
 from lepton_ai.cli.session import Session, session_of
 from lepton_ai.errors import LeptonError, TimedOut, Unavailable
 from lepton_ai.settings import default_home
 
 END_SECONDS = 10.0  # a core that is told to end closes its store and goes; it waits for nobody
+
+DATA_PLANE_FOLDER = "haproxy"
 
 app = typer.Typer()
 
@@ -39,23 +43,26 @@ def down(
     """
     session, home = session_of(context), default_home()
     core = find_core(home)
+    if core is None and is_held(home):
+        raise Unavailable(f"A core is just starting on {home}.", hint="Try again when it is ready: lepton status")
+    if core is None and not keep_running and _has_left_overs(home):
+        notice("The core is gone but what it ran is not: starting it once more, to stop that.")
+        core = bring_up(session, home, Wish({})).core
     if core is None:
-        if is_held(home):
-            raise Unavailable(f"A core is just starting on {home}.", hint="Try again when it is ready: lepton status")
         _say(session, None, "Lepton AI is not running.")
         return
     if keep_running:
         _end(core)
         _say(session, core, "Lepton AI is stopped. Jobs and endpoints run on; take them over again with: lepton up")
         return
-    _stop_all(session, core, wait)
+    _stop_all(session, home, core, wait)
     _say(session, core, "Lepton AI is stopped.")
 
 
-def _stop_all(session: Session, core: RunningCore, wait: float) -> None:
+def _stop_all(session: Session, home: Path, core: RunningCore, wait: float) -> None:
     """Let the core stop what runs and end itself; a core that does not do as it is told is ended."""
     try:
-        session.open(LOCAL, "").shutdown(stop_replicas=True)
+        open_local(session, home).shutdown(stop_replicas=True)
     except LeptonError as error:
         notice(f"The core did not take the request: {error.message}")
         notice("Ending it; jobs and endpoints run on until the next `lepton up` and `lepton down`.")
@@ -64,6 +71,14 @@ def _stop_all(session: Session, core: RunningCore, wait: float) -> None:
     if not wait_for_end(core.pid, wait):
         notice(f"Not everything stopped within {wait:g} s; ending the core.")
         _end(core)
+
+
+def _has_left_overs(home: Path) -> bool:
+    """Tell whether the data plane lives on without its core, as after `--keep-running` or a killed core."""
+    from lepton_ai.backends.haproxy.place import Place
+    from lepton_ai.backends.haproxy.process import HaproxyProcess
+
+    return HaproxyProcess(Place(home / DATA_PLANE_FOLDER, home)).pid() is not None
 
 
 def _end(core: RunningCore) -> None:

@@ -89,7 +89,9 @@ def create_endpoint(
     if not model or workdir:  # A model without a folder travels alone; the SDK sends it.
         wanted["bundle"] = upload_workdir(client, workdir)
     handle = client.endpoints.create(name, command=command or (), app=app_, model=model, **wanted)
-    _show(session, client, handle, wait=wait)
+    if wait:
+        _wait(client, handle)
+    _show(session, client, handle)
 
 
 @app.command("update")
@@ -108,7 +110,6 @@ def update_endpoint(
     requirement: options.Requirement = None,
     requirements: options.Requirements = None,
     workdir: options.Workdir = "",
-    wait: Wait = True,
 ) -> None:
     """Change what an endpoint runs, one replica after another.
 
@@ -136,12 +137,14 @@ def update_endpoint(
     client = session.connect()
     if workdir:
         changes["bundle"] = upload_workdir(client, workdir)
-    _show(session, client, client.endpoints.update(name, **changes), wait=wait)
+    handle = client.endpoints.update(name, **changes)
+    if session.is_json:
+        print_json(handle.object)
+        return
+    typer.echo(f"Endpoint {handle.name} is being updated. See how far it is: lepton endpoint get {handle.name}")
 
 
-def _show(session: Session, client: LeptonAI, handle: EndpointHandle, *, wait: bool) -> None:
-    if wait:
-        _wait(client, handle)
+def _show(session: Session, client: LeptonAI, handle: EndpointHandle) -> None:
     if session.is_json:
         print_json(handle.object)
         return
@@ -157,16 +160,9 @@ def _wait(client: LeptonAI, handle: EndpointHandle) -> None:
 
         def is_settled(endpoint: Endpoint) -> bool:
             state = str(endpoint.status.state)
-            is_done = state in SETTLED and _is_up_to_date(endpoint)
-            if not is_done:
-                waiting.tell(state, endpoint.status.reason.sentence)
-            return is_done
+            if state not in SETTLED:
+                waiting.tell(endpoint.metadata.version, state, endpoint.status.reason.sentence)
+            return state in SETTLED
 
         handle.object = wait_for(client.endpoints.collection, handle.object, is_settled)
     handle.wait_ready()
-
-
-def _is_up_to_date(endpoint: Endpoint) -> bool:
-    """Tell whether what was asked for is what runs; after an update it is ready long before that."""
-    status = endpoint.status
-    return str(status.state) != "ready" or status.updated_replicas >= min(1, endpoint.spec.replicas)

@@ -56,7 +56,7 @@ def _wait_for_start(client: LeptonAI, handle: JobHandle) -> None:
         def has_started(job: Job) -> bool:
             state = str(job.status.state)
             if state in BEFORE_START:
-                waiting.tell(state, job.status.reason.sentence)
+                waiting.tell(job.metadata.version, state, job.status.reason.sentence)
             return state not in BEFORE_START
 
         handle.object = wait_for(client.jobs.collection, handle.object, has_started)

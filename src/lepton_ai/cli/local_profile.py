@@ -11,6 +11,8 @@ import typer
 from lepton_ai.errors import LeptonError, StorageFailed
 
 if TYPE_CHECKING:
+    from lepton_ai.cli.session import Session
+    from lepton_ai.sdk.client import LeptonAI
     from lepton_ai.sdk.profiles import Profile
 
 LOCAL = "local"
@@ -42,6 +44,15 @@ def write_local_profile(home: Path, name: str, url: str) -> None:
             f"The profile {name!r} in {home} cannot be written: {error.strerror or error}.",
             hint="Check the owner of the state folder and the disk's free space.",
         ) from error
+
+
+def open_local(session: Session, home: Path) -> LeptonAI:
+    """Return a client of the platform on this machine, as its administrator, whatever the environment names."""
+    try:
+        token = (home / TOKEN_FILE).read_text().strip()
+    except OSError:
+        token = ""
+    return session.open(LOCAL, token, "")
 
 
 def _profile_before(home: Path, name: str) -> Profile | None:

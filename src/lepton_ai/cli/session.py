@@ -20,24 +20,24 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def _open(instance: str, project: str) -> LeptonAI:
+def _open(instance: str, token: str, project: str) -> LeptonAI:
     from lepton_ai.sdk.client import LeptonAI  # Here, since help and usage errors must not wait for httpx and pydantic.
 
-    return LeptonAI(instance, project=project)
+    return LeptonAI(instance, token, project=project)
 
 
 @dataclass
 class Session:
     """`open` is where a test gives a client of its own: `invoke(app, [...], obj=Session(open=...))`."""
 
-    open: Callable[[str, str], LeptonAI] = _open
+    open: Callable[[str, str, str], LeptonAI] = _open
     output: Output = Output.TABLE
     instance: str = ""
     project: str = ""
 
     def connect(self) -> LeptonAI:
         """Return the client for the chosen instance and project; raises LeptonError if there is no such profile."""
-        return self.open(self.instance, self.project)
+        return self.open(self.instance, "", self.project)
 
     @property
     def is_json(self) -> bool:

@@ -18,10 +18,14 @@ class Waiting:
     def __init__(self, subject: str) -> None:
         self._subject = subject
         self._last = ""
+        self._version = 0
         self._status: Status | None = None
 
-    def tell(self, state: str, sentence: str) -> None:
-        """Show why it waits, if that is news."""
+    def tell(self, version: int, state: str, sentence: str) -> None:
+        """Show why it waits, if that is news; `version` counts the object's changes, for a watch repeats old ones."""
+        if version < self._version:
+            return
+        self._version = version
         text = f"{self._subject} is {state}" + (f": {sentence}" if sentence else "")
         if text == self._last:
             return

@@ -19,7 +19,11 @@ from lepton_ai.types.node import Node, NodeState
 from lepton_ai.types.task import Task, TaskState
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
+FOREVER_SECONDS = 3.2e9  # a hundred years: what no plan looks beyond
 PRIORITY_DOUBLES = 12.5  # points of priority that double the weight: 0..100 spans a factor of 256
+
+# A service takes its place in the queue as a task of ten minutes does, and never slips in before a reservation.
+AS_SERVICE = {"": Expectation(median=600.0, p80=FOREVER_SECONDS, source="stated")}
 
 
 def weight_of(task: Task) -> float:
@@ -58,7 +62,8 @@ class SnapshotBuilder:
             demand=Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size),
             weight=weight_of(task),
             submitted_at=task.status.submitted_at or task.metadata.created_at or now,
-            expectations=self._expect(task),
+            expectations=AS_SERVICE if task.spec.is_service else self._expect(task),
+            is_service=task.spec.is_service,
         )
         return task.metadata.version, view
 
@@ -66,7 +71,8 @@ class SnapshotBuilder:
         end = None
         if not task.spec.is_service:
             start = task.status.started_at or task.metadata.updated_at
-            end = start + timedelta(seconds=task.status.expected_seconds) if start else None
+            seconds = task.status.terms.get("expected_seconds_p80", task.status.expected_seconds)
+            end = start + timedelta(seconds=min(seconds, FOREVER_SECONDS)) if start else None
         return RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
 
     def _node(self, node: Node) -> NodeView:

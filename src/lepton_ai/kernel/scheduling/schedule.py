@@ -165,7 +165,8 @@ class _Pass:
         why = self._whys.get(key)
         if why is None:
             why = self._whys[key] = _why_this(group, start.choice[2], choices[0][2])
-        return f"starts on {where}: about {in_words(start.choice[0])} on {why}"
+        length = "until it is stopped" if self.waiting[row].is_service else f"about {in_words(start.choice[0])}"
+        return f"starts on {where}: {length} on {why}"
 
     def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
         """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""

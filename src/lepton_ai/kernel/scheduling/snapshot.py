@@ -61,6 +61,7 @@ class WaitingTask:
     weight: float
     submitted_at: datetime
     expectations: Mapping[str, Expectation]
+    is_service: bool = False  # runs until stopped: its expectations place it in the queue, and say nothing of its end
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""A clock that is turned by hand, a data plane that only remembers, and a prober that asks simulated replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from lepton_ai.services.endpoints.prober import Target
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until it is told to move."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        """Let `by` pass; time never goes back."""
+        assert by >= timedelta(0), f"time does not go back: {by}"
+        self._now += by
+
+
+class FakeDataPlane:
+    """Remembers the newest routes, and tells the figures that a test writes into it. It outlives the core."""
+
+    def __init__(self) -> None:
+        self.routes: Mapping[tuple[str, str], EndpointRoute] = {}
+        self.tokens: Sequence[TokenGrant] = ()
+        self.figures: dict[tuple[str, str], EndpointFigures] = {}
+        self.in_flight: dict[str, int] = {}
+
+    def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
+        self.routes = {(route.project, route.name): route for route in endpoints}
+        self.tokens = tuple(tokens)
+
+    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
+        return dict(self.figures)
+
+    def server_figures(self) -> Mapping[str, ServerFigures]:
+        servers = [server.id for route in self.routes.values() for server in route.servers]
+        return {name: ServerFigures(is_up=True, in_flight=self.in_flight.get(name, 0)) for name in servers}
+
+    def url(self, project: str, name: str) -> str:
+        return f"https://127.0.0.1:8443/endpoints/{project}/{name}/"
+
+
+class FakeProber:
+    """Asks `answers` once a round instead of a socket; the rest is as the real prober has it."""
+
+    def __init__(self, answers: Callable[[Target], bool], wake: Callable[[str], None]) -> None:
+        self._answers = answers
+        self._wake = wake
+        self._targets: dict[str, Target] = {}
+        self._ready: set[str] = set()
+
+    def watch(self, targets: Collection[Target]) -> None:
+        self._targets = {target.id: target for target in targets}
+        self._ready &= self._targets.keys()
+
+    def ready(self) -> frozenset[str]:
+        return frozenset(self._ready)
+
+    def trust(self, ids: Collection[str]) -> None:
+        self._ready.update(ids)
+
+    def close(self) -> None:
+        """There is no thread to end."""
+
+    def ask_all(self) -> bool:
+        """Ask every target that is not ready; tell whether any has become so."""
+        found = [t for t in self._targets.values() if t.id not in self._ready and self._answers(t)]
+        for target in found:
+            self._ready.add(target.id)
+            self._wake(target.owner_id)
+        return bool(found)
