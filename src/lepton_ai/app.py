@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -163,6 +164,8 @@ def serve(running: Running, home: Home) -> None:
         timeout_keep_alive=75,  # longer than the data plane keeps idle connections, so that it closes them, not we
     )
     running.server = uvicorn.Server(config)
+    # What was built lives as long as the core: full collections need not walk it again and again.
+    gc.freeze()
     thread.start()
     try:
         asyncio.run(_serve_and_announce(running, home))

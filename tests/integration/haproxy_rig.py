@@ -18,17 +18,9 @@ from pathlib import Path
 import httpx
 
 from lepton_ai.backends.certificates import TlsFiles, ensure_certificates
-from lepton_ai.backends.haproxy import (
-    DataPlane,
-    EndpointRoute,
-    HaproxyPlane,
-    Server,
-    ServerState,
-    TokenGrant,
-    free_port,
-    socket_folder,
-)
+from lepton_ai.backends.haproxy import DataPlane, HaproxyPlane, free_port, socket_folder
 from lepton_ai.kernel.clock import SystemClock
+from lepton_ai.types.data_plane import EndpointRoute, Server, ServerState, TokenGrant
 
 REPLICA = Path(__file__).with_name("haproxy_replica.py")
 LIMIT_SECONDS = 20.0

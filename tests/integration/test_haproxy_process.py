@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from lepton_ai.backends.certificates import ensure_certificates
-from lepton_ai.backends.haproxy import HaproxyPlane, TokenGrant, free_port, socket_folder
+from lepton_ai.backends.haproxy import HaproxyPlane, free_port, socket_folder
 from lepton_ai.backends.haproxy import socket as runtime
 from lepton_ai.errors import StorageFailed, Unavailable
 from lepton_ai.kernel.clock import SystemClock
+from lepton_ai.types.data_plane import TokenGrant
 from tests.integration.haproxy_rig import TOKEN, Rig, digest, poll, rig_in, route
 
 PATH = "/endpoints/vision/digits/"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton_ai.backends.haproxy import EndpointRoute, TokenGrant
+from lepton_ai.types.data_plane import EndpointRoute, TokenGrant
 from tests.integration.haproxy_rig import ADMIN, EXPIRED, FOREIGN, TOKEN, Rig, poll, rig_in, route
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lepton_ai.backends.haproxy import HealthCheck, ServerState
+from lepton_ai.types.data_plane import HealthCheck, ServerState
 from tests.integration.haproxy_rig import Replica, Rig, poll, rig_in, route
 
 PATH = "/endpoints/vision/digits/"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from lepton_ai.api.core import Core
-from lepton_ai.errors import Forbidden, LeptonError, Unauthenticated
+from lepton_ai.api.json_body import StrictRequest
+from lepton_ai.errors import Forbidden, LeptonError, NotFound, Unauthenticated
 from lepton_ai.kernel.auth import Caller
+from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.event import AuditRecord, Outcome
 from lepton_ai.types.operation import OPERATIONS, Scope, may
 
@@ -30,6 +32,15 @@ class Access:
     project: str
     address: str
     request_id: str
+    bearer: str = field(repr=False)
+
+    def is_still_good(self) -> bool:
+        """Tell whether the same request would be admitted now: a stream may outlive its token, role and project."""
+        try:
+            check(self.core, self.bearer, self.operation, self.project)
+        except LeptonError:
+            return False
+        return True
 
     def audit(self, kind: str = "", name: str = "", detail: str = "") -> AuditRecord:
         """Return the audit record of this request about one object."""
@@ -62,7 +73,13 @@ class GuardedRoute(APIRoute):
             except (Unauthenticated, Forbidden) as refusal:
                 await run_in_threadpool(_record, request, operation, refusal)
                 raise
-            return await inner(request)
+            try:
+                return await inner(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:
+                # FastAPI says "400" to whatever goes wrong while a body is read; we know better.
+                if isinstance(error.__cause__, LeptonError):
+                    raise error.__cause__ from None
+                raise
 
         return handle
 
@@ -75,10 +92,16 @@ def access_of(request: Request) -> Access:
 
 
 def admit(request: Request, operation: str) -> Access:
-    """Return the access of a request; raises Unauthenticated or Forbidden."""
+    """Return the access of a request; raises Unauthenticated, Forbidden, and NotFound for a missing project."""
     core: Core = request.app.state.core
-    caller = core.gatekeeper.caller(bearer_of(request))
-    project = str(request.path_params.get("project", ""))
+    bearer, project = bearer_of(request), str(request.path_params.get("project", ""))
+    caller = check(core, bearer, operation, project)
+    return Access(core, caller, operation, project, address_of(request), request_id_of(request), bearer)
+
+
+def check(core: Core, bearer: str, operation: str, project: str) -> Caller:
+    """Return who holds the token if they may do the operation there; raises as `admit` does."""
+    caller = core.gatekeeper.caller(bearer)
     if not may(caller.roles, operation, project):
         permission = OPERATIONS[operation]
         # The same words whether the project exists or not: names of foreign projects are not to be found out.
@@ -88,7 +111,9 @@ def admit(request: Request, operation: str) -> Access:
             f"{where.get(permission.scope, 'in some project')}.",
             hint="Ask an administrator for the role.",
         )
-    return Access(core, caller, operation, project, address_of(request), request_id_of(request))
+    if OPERATIONS[operation].scope is Scope.PROJECT and not _is_project(core, project, operation):
+        raise NotFound(f"There is no project {project[:64]!r}.", hint="See: lepton project list")
+    return caller
 
 
 def bearer_of(request: Request) -> str:
@@ -109,6 +134,11 @@ def request_id_of(request: Request) -> str:
     return request.headers.get("x-request-id", "")[:64] or secrets.token_hex(8)
 
 
+def _is_project(core: Core, project: str, operation: str) -> bool:
+    # What happens to nodes, users and the like is told under a project that is none.
+    return core.gatekeeper.has_project(project) or (project == PLATFORM_PROJECT and operation == "event.list")
+
+
 def _record(request: Request, operation: str, refusal: LeptonError) -> None:
     core: Core = request.app.state.core
     try:
@@ -122,7 +152,7 @@ def _record(request: Request, operation: str, refusal: LeptonError) -> None:
                 actor=actor,
                 address=address_of(request),
                 operation=operation,
-                project=str(request.path_params.get("project", ""))[:64],
+                project=str(request.path_params.get("project", ""))[:64].replace("\0", "?"),
                 outcome=Outcome.DENIED,
                 detail=refusal.message,
                 request_id=request_id_of(request),

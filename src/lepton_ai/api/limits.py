@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from lepton_ai.api.problems import problem
+from lepton_ai.errors import TooLarge
 from lepton_ai.types.quantity import format_bytes
 
 Scope = MutableMapping[str, Any]
@@ -13,11 +15,9 @@ Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-UPLOADS = "/blobs/"  # these have a limit of their own and are streamed
-
-
-class BodyTooLarge(Exception):
-    """More arrived than a request may hold."""
+# Uploads have a limit of their own and are streamed. The whole path: a project may be called "blobs".
+_UPLOAD = re.compile(r"/api/v1/projects/[^/]+/blobs/[^/]+")
+_HINT = "Send less at once; the limit is the setting body_bytes_max."
 
 
 class BodyLimit:
@@ -26,14 +26,15 @@ class BodyLimit:
     def __init__(self, app: App, bytes_max: int) -> None:
         self._app = app
         self._bytes_max = bytes_max
+        self._sentence = f"The request holds more than {format_bytes(bytes_max)}."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or UPLOADS in scope["path"]:
+        if scope["type"] != "http" or _UPLOAD.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         if _announced(scope) > self._bytes_max:
-            await self._refuse(scope, receive, send)
+            await problem(413, TooLarge.code, self._sentence, hint=_HINT)(scope, receive, send)
             return
         seen = 0
 
@@ -42,22 +43,10 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._bytes_max:
-                raise BodyTooLarge
+                raise TooLarge(self._sentence, hint=_HINT)
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        except BodyTooLarge:
-            await self._refuse(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem(
-            413,
-            "too_large",
-            f"The request holds more than {format_bytes(self._bytes_max)}.",
-            hint="Send less at once; the limit is the setting body_bytes_max.",
-        )
-        await answer(scope, receive, send)
+        await self._app(scope, counted, send)
 
 
 def _announced(scope: Scope) -> int:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lepton_ai.errors import LeptonError
 
@@ -27,6 +28,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(ValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _cut_off)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -71,10 +73,18 @@ def _place(one: object) -> dict[str, str]:
     return {"loc": loc[:MESSAGE_MAX] or "body", "msg": message[:MESSAGE_MAX]}
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "invalid_input", 413: "too_large"}.get(error.status_code, "internal")
-    return problem(error.status_code, code, str(error.detail))
+    code = {404: "not_found", 413: "too_large"}.get(error.status_code, "invalid_input")
+    detail = f"{request.method} {request.url.path[:MESSAGE_MAX]}: {error.detail}."
+    answer = problem(error.status_code, code, detail, hint="What there is: GET /api/v1/openapi.json")
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _cut_off(_request: Request, _error: Exception) -> JSONResponse:
+    # Nobody hears this but the log of a proxy.
+    return problem(400, "invalid_input", "The request was cut off.", hint="Send it again.")
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

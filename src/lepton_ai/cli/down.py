@@ -47,7 +47,7 @@ def down(
         raise Unavailable(f"A core is just starting on {home}.", hint="Try again when it is ready: lepton status")
     if core is None and not keep_running and _has_left_overs(home):
         notice("The core is gone but what it ran is not: starting it once more, to stop that.")
-        core = bring_up(session, home, Wish({})).core
+        core = bring_up(session, home, Wish({"LEPTON_PORT": "0"})).core  # 0: that of before, or a free one
     if core is None:
         _say(session, None, "Lepton AI is not running.")
         return

@@ -24,13 +24,14 @@ SETTLED = frozenset({"ready", "asleep", "failed"})
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.", show_default=False)]
 Command = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- COMMAND...]", help="An HTTP server that listens on $PORT.", show_default=False),
+    typer.Argument(metavar="COMMAND", help="An HTTP server that listens on $PORT.", show_default=False),
 ]
 App = Annotated[
     str, typer.Option("--app", metavar="MODULE:CLASS", help="A Python class with handlers.", show_default=False)
 ]
 Model = Annotated[str, typer.Option(metavar="FILE", help="An ONNX model.", show_default=False)]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="If the command listens on a fixed port; 0: on $PORT.")]
+Replicas = Annotated[int, typer.Option(min=0, max=1000, help="How many; 0 starts asleep.")]
 Idle = Annotated[
     str | None, typer.Option(metavar="DURATION", help="Sleep after so long without a request; the next one wakes it.")
 ]
@@ -48,7 +49,7 @@ def create_endpoint(
     app_: App = "",
     model: Model = "",
     port: Port = 0,
-    replicas: Annotated[int, typer.Option(min=0, max=1000, help="How many; 0 starts asleep.")] = 1,
+    replicas: Replicas = 1,
     idle_timeout: Idle = None,
     cpu: options.Cpu = None,
     memory: options.Memory = None,
@@ -74,12 +75,10 @@ def create_endpoint(
     if sum(map(bool, (command, app_, model))) != 1:
         raise typer.BadParameter("give exactly one of: a command after --, --app and --model.")
     wanted: EndpointOptions = {
+        **options.program_of(env, secret, requirement, requirements),
         "port": port,
         "replicas": replicas,
         "idle_timeout": idle_timeout,
-        "env": options.env_of(env),
-        "secrets": options.secrets_of(secret),
-        "requirements": options.requirements_of(requirement, requirements),
     }
     resources = options.resources_of(cpu, memory, gpu, accelerator)
     if resources:
@@ -119,16 +118,13 @@ def update_endpoint(
     Example:
       lepton endpoint update hello --workdir . --env LEVEL=debug
     """
-    resources = options.resources_of(cpu, memory, None, None)
     said: dict[str, object] = {
+        **options.program_of(env, secret, requirement, requirements),
         "command": command,
         "app": app_,
         "replicas": replicas,
         "idle_timeout": idle_timeout,
-        "env": options.env_of(env),
-        "secrets": options.secrets_of(secret),
-        "requirements": options.requirements_of(requirement, requirements),
-        "resources": resources,
+        "resources": options.resources_of(cpu, memory, None, None),
     }
     changes = {field: value for field, value in said.items() if value or value == 0}
     if not changes and not workdir:

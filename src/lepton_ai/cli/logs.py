@@ -25,7 +25,7 @@ app = typer.Typer()
 @app.command("logs")
 def logs(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A job; the newest without.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A job; the newest without.", show_default=False)] = "",
     follow: Follow = False,
     rank: Rank = -1,
     tail_bytes: Tail = 0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -48,17 +48,24 @@ def resources_of(
     return {name: value for name, value in said.items() if value is not None} or None
 
 
-def requirements_of(given: Sequence[str] | None, file: Path | None) -> list[str]:
-    """Return the packages of the options and of the file, without its comments."""
-    return [*(given or ()), *(_read_requirements(file) if file else ())]
+class Program(TypedDict):
+    """What jobs and endpoints have in common, as the SDK names it."""
+
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    requirements: Sequence[str]
 
 
-def env_of(given: Sequence[str] | None) -> dict[str, str]:
-    return read_pairs("--env", given or ())
-
-
-def secrets_of(given: Sequence[str] | None) -> dict[str, str]:
-    return read_pairs("--secret", given or ())
+def program_of(
+    env: Sequence[str] | None, secret: Sequence[str] | None, requirement: Sequence[str] | None, file: Path | None
+) -> Program:
+    """Return environment, secrets by name, and the packages of the options and of the file, without its comments."""
+    packages = [*(requirement or ()), *(_read_requirements(file) if file else ())]
+    return {
+        "env": read_pairs("--env", env or ()),
+        "secrets": read_pairs("--secret", secret or ()),
+        "requirements": packages,
+    }
 
 
 def _read_requirements(file: Path) -> Iterator[str]:

@@ -6,14 +6,14 @@ import hashlib
 import secrets
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from lepton_ai.errors import Unauthenticated
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.store import Store
-from lepton_ai.types.identity import Role, Token, User
+from lepton_ai.types.identity import Project, Role, Token, User
 
 # lepton_<30 random><6 checksum>: scanners find leaked tokens by the prefix and know true ones by the checksum, as
 # GitHub's do (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/).
@@ -59,8 +59,10 @@ class Gatekeeper:
         self._lock = threading.Lock()
         self._tokens: dict[str, Token] = {}
         self._users: dict[str, User] = {}
+        self._projects: set[str] = set()
         self._revision = -1
-        self._is_stale = True
+        self._news = object()  # another one after each commit
+        self._known: object | None = None  # the news that everything here is as new as
         store.on_change(self._expect_news)
 
     def caller(self, bearer: str) -> Caller:
@@ -76,20 +78,32 @@ class Gatekeeper:
             raise Unauthenticated("The token is unknown, expired or withdrawn.", hint=_HINT)
         return Caller(user.name, user.spec.roles)
 
+    def has_project(self, name: str) -> bool:
+        """Tell whether there is such a project."""
+        self._refresh()
+        return name in self._projects
+
+    def projects(self) -> Sequence[str]:
+        """Return the names of all projects, sorted."""
+        self._refresh()
+        return sorted(self._projects)
+
     def _expect_news(self) -> None:
-        self._is_stale = True
+        self._news = object()
 
     def _refresh(self) -> None:
-        if not self._is_stale:
+        if self._known is self._news:
             return
         with self._lock:
-            self._is_stale = False
+            # Told only once everything is read: a request that comes meanwhile waits here rather than use what is old.
+            news = self._news
             newest = self._store.revision()
-            while changed := self._store.changes(self._revision, kinds=(Token.KIND, User.KIND)):
+            while changed := self._store.changes(self._revision, kinds=(Token.KIND, User.KIND, Project.KIND)):
                 for seen in changed:
                     self._take(seen.object, is_gone=seen.is_deleted)
                 self._revision = changed[-1].revision
             self._revision = max(self._revision, newest)
+            self._known = news
 
     def _take(self, thing: object, *, is_gone: bool) -> None:
         if isinstance(thing, Token):
@@ -97,6 +111,8 @@ class Gatekeeper:
             self._tokens.pop(thing.spec.sha256, None) if gone else self._tokens.update({thing.spec.sha256: thing})
         elif isinstance(thing, User):
             self._users.pop(thing.name, None) if is_gone else self._users.update({thing.name: thing})
+        elif isinstance(thing, Project):
+            self._projects.discard(thing.name) if is_gone else self._projects.add(thing.name)
 
 
 def _is_over(token: Token, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 
 
 class DataPlane(Protocol):
@@ -14,11 +14,8 @@ class DataPlane(Protocol):
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
         """Make these, and only these, endpoints and tokens work."""
 
-    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
-        """Return what was counted, by (project, name)."""
-
-    def server_figures(self) -> Mapping[str, ServerFigures]:
-        """Return what is known of each server, by its id."""
+    def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
+        """Return what was counted, by (project, name); nothing while the data plane does not answer."""
 
     def url(self, project: str, name: str) -> str:
         """Return the address at which users reach the endpoint."""

@@ -63,7 +63,7 @@ def failure_of(error: httpx.TransportError, target: Target) -> LeptonError | Int
     """Return what a failed connection means."""
     refused = _tls_error_of(error)
     if refused is not None:
-        reason = getattr(refused, "verify_message", "") or refused.reason or str(refused)
+        reason = getattr(refused, "verify_message", "") or getattr(refused, "reason", "") or str(refused)
         return Unavailable(
             f"The TLS connection to {target.url} failed: {reason}.",
             hint="Name the file of its CA in LEPTON_CA or in the profile; `lepton up` writes both.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lepton_ai.services.endpoints.prober import Target
@@ -32,19 +33,24 @@ class FakeDataPlane:
     def __init__(self) -> None:
         self.routes: Mapping[tuple[str, str], EndpointRoute] = {}
         self.tokens: Sequence[TokenGrant] = ()
-        self.figures: dict[tuple[str, str], EndpointFigures] = {}
+        self.counted: dict[tuple[str, str], EndpointFigures] = {}
         self.in_flight: dict[str, int] = {}
 
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
         self.routes = {(route.project, route.name): route for route in endpoints}
         self.tokens = tuple(tokens)
 
-    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
-        return dict(self.figures)
-
-    def server_figures(self) -> Mapping[str, ServerFigures]:
-        servers = [server.id for route in self.routes.values() for server in route.servers]
-        return {name: ServerFigures(is_up=True, in_flight=self.in_flight.get(name, 0)) for name in servers}
+    def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
+        return {
+            key: replace(
+                self.counted.get(key, EndpointFigures()),
+                servers={
+                    server.id: ServerFigures(is_up=True, in_flight=self.in_flight.get(server.id, 0))
+                    for server in route.servers
+                },
+            )
+            for key, route in self.routes.items()
+        }
 
     def url(self, project: str, name: str) -> str:
         return f"https://127.0.0.1:8443/endpoints/{project}/{name}/"

@@ -48,12 +48,13 @@ class FakeRuntime:
         self.on_begin: Callable[[str, Process], None] = lambda _replica_id, _process: None
 
     def start(self, order: ReplicaOrder) -> None:
-        self._send(self.fleet[order.allocation.node], lambda: self._begin(order))
+        node = self.fleet[order.allocation.node]
+        self._send(node, lambda: self._begin(order), lambda: self._begin_again(order))
 
     def stop(self, replica_id: str, grace: timedelta) -> None:
         node = self._node_of(replica_id)
         if node is not None:
-            self._send(node, lambda: self._end(node, replica_id, grace))
+            self._send(node, lambda: self._end(node, replica_id, grace), lambda: self._end(node, replica_id, grace))
 
     def forget(self, replica_id: str, *, delete_log: bool) -> None:
         self._faults.step()
@@ -145,7 +146,7 @@ class FakeRuntime:
                     moments += [process.begins_at + node.lag, (process.ends_at or now) + node.lag]
         return min((at for at in moments if at > now), default=None)
 
-    def _send(self, node: FakeNode, command: Callable[[], None]) -> None:
+    def _send(self, node: FakeNode, command: Callable[[], None], again: Callable[[], None]) -> None:
         """Carry a command to a node, as well as the faults let it."""
         self._faults.step()
         fate = self._faults.fate()
@@ -155,15 +156,23 @@ class FakeRuntime:
             return
         command()
         if fate is Fate.REPEATED:
-            self._repeats.append((self._clock.now() + self._faults.delay(REPEATS_AFTER_SECONDS_MAX), command))
+            self._repeats.append((self._clock.now() + self._faults.delay(REPEATS_AFTER_SECONDS_MAX), again))
         if fate is Fate.DONE_AND_REFUSED:
             raise unreachable(node.name)
 
     def _begin(self, order: ReplicaOrder) -> None:
-        """Begin once: an order that comes again, however late, begins nothing, even if the first came to nothing."""
-        node, now = self.fleet[order.allocation.node], self._clock.now()
-        known = node.processes.get(order.replica_id)
-        if known is None or (known.is_dropped and now - known.ordered_at ....
+        node = self.fleet[order.allocation.node]
+        if order.replica_id not in node.processes:
+            begins = self._clock.now() + self._faults.delay(PREPARING_SECONDS_MAX)
+            port = self._next_port() if order.program.needs_port else 0
+            node.processes[order.replica_id] = process = launch(order, begins, port)
+            self.on_begin(order.replica_id, process)
+
+    def _begin_again(self, order: ReplicaOrder) -> None:
+        """Deliver an order twice. One whose replica was dropped before it began does not come again: an order that was
+        accepted shows at once, so that none is on its way while the core believes that nothing was begun."""
+        if order.replica_id in self.fleet[order.allocation.node].processes:
+            self._begin(order)
 
     def _end(self, node: FakeNode, replica_id: str, grace: timedelta) -> None:
         process = node.processes.get(replica_id)

@@ -18,7 +18,7 @@ DEFAULT_PROJECT = "default"
 
 def check_name(name: str) -> str:
     """Return `name` if it may name an object; raises ValueError with the rule otherwise."""
-    if len(name) > NAME_MAX_LENGTH or not NAME_PATTERN.match(name):
+    if len(name) > NAME_MAX_LENGTH or not NAME_PATTERN.fullmatch(name):
         raise ValueError(
             f"{name[:80]!r} is not a name: use 1 to {NAME_MAX_LENGTH} small letters, digits and inner hyphens"
         )

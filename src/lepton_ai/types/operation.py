@@ -40,20 +40,22 @@ _SEE_PLATFORM = Permission(Role.ADMIN, Scope.PLATFORM, changes=False)
 _SEE_ANYWHERE = _see(Scope.ANYWHERE)
 
 
-def _kind(kind: str, see: Permission, change: Permission, *more: str) -> dict[str, Permission]:
-    """Return the verbs that every kind has, and those in `more`."""
+def _kind(kind: str, see: Permission, change: Permission, verbs: str) -> dict[str, Permission]:
+    """Return the verbs that every kind has for looking, and the changing ones in `verbs`."""
     table = {f"{kind}.{verb}": see for verb in ("get", "list", "watch", "events")}
-    return table | {f"{kind}.{verb}": change for verb in ("create", "update", "delete", *more)}
+    return table | {f"{kind}.{verb}": change for verb in verbs.split()}
 
 
 OPERATIONS: Mapping[str, Permission] = {
-    **_kind("job", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "stop"),
-    **_kind("endpoint", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "stop"),
-    **_kind("secret", _SEE_IN_PROJECT, _WORK_IN_PROJECT),
-    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM),
-    **_kind("project", _SEE_ANYWHERE, _RUN_PLATFORM),
-    **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM),
-    **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM),
+    **_kind("job", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create update delete stop"),
+    **_kind("endpoint", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create update delete"),
+    **_kind("secret", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create delete"),
+    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update"),
+    **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),
+    **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM, "create delete"),
+    # Everybody may ask, and is shown the projects in which they hold a role. What happened there: event.list.
+    **{f"project.{verb}": _SEE_ANYWHERE for verb in ("get", "list", "watch")},
+    **{f"project.{verb}": _RUN_PLATFORM for verb in ("create", "update", "delete")},
     **{f"{kind}.{verb}": _SEE_IN_PROJECT for kind in ("job", "endpoint") for verb in ("logs", "explain")},
     **{f"task.{verb}": _SEE_IN_PROJECT for verb in ("get", "list", "watch", "events", "explain")},
     "job.result": _SEE_IN_PROJECT,

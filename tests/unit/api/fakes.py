@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 from lepton_ai.types.node import Hardware, NodeUse
 from lepton_ai.types.task import ExitKind, Replica, ReplicaExit, ReplicaState
 
@@ -126,10 +126,7 @@ class PaperPlane:
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
         self.endpoints, self.tokens = endpoints, tokens
 
-    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
-        return {}
-
-    def server_figures(self) -> Mapping[str, ServerFigures]:
+    def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
         return {}
 
     def url(self, project: str, name: str) -> str:

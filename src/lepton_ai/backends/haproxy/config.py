@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from lepton_ai.backends.haproxy import problems, template
-from lepton_ai.backends.haproxy.desired import ACTIVATOR, DataPlane, EndpointRoute, HealthCheck, Server
+from lepton_ai.backends.haproxy.desired import DataPlane
+from lepton_ai.types.data_plane import ACTIVATOR, EndpointRoute, HealthCheck, Server
 
 TOKENS = "tokens.map"  # `SHA256`, `SHA256:PROJECT` and `SHA256:*` to the epoch at which that ends
 ROUTES = "routes.map"  # `PROJECT/NAME` to its backend
@@ -145,7 +146,7 @@ def _maps(desired: DataPlane) -> dict[str, Mapping[str, str]]:
 def _token_entries(desired: DataPlane) -> Iterator[tuple[str, str]]:
     latest: dict[str, int] = {}
     for grant in desired.tokens:
-        for key in (grant.sha256_hex, f"{grant.sha256_hex}:{grant.project}"):
+        for key in (grant.sha256, f"{grant.sha256}:{grant.project}"):
             latest[key] = max(latest.get(key, 0), grant.expires_epoch)
     return ((key, str(expiry)) for key, expiry in latest.items())
 

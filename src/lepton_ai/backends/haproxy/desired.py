@@ -1,123 +1,18 @@
-"""What the data plane should serve: one frozen value, checked when it is made, so that rendering cannot be abused."""
+"""What HAProxy should serve: one frozen value, checked when it is made, so that rendering cannot be abused."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from lepton_ai.errors import InvalidInput
-from lepton_ai.types.base import check_name
+from lepton_ai.types.data_plane import EndpointRoute, TokenGrant, is_address, require
 
-EVERY_PROJECT = "*"
-NEVER_EXPIRES = 253_402_300_799  # 9999-12-31T23:59:59Z: an expiry is always a number that HAProxy can compare
-WEIGHT_MAX = 256  # HAProxy's own
-ACTIVATOR = "activator"  # the name of the server that every endpoint has for when it sleeps
-
-# Neither whitespace nor quotes nor `;`: a value that fits can be no second word, line or command.
-_SERVER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
-_HEALTH_PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,=:@%/?-]{0,254}")
 _SOCKET_PATH = re.compile(r"/[A-Za-z0-9._+@~/-]{1,106}")  # unix(7): sun_path holds 108 bytes with the final zero
 _FILE_PATH = re.compile(r"/[^\x00-\x1f\x7f']+")  # goes between single quotes, where nothing else is special
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class ServerState(StrEnum):
-    """Whether a replica gets new requests; with `drain` those that it has may end."""
-
-    READY = "ready"
-    DRAIN = "drain"
-
-
-class HealthCheck(StrEnum):
-    """How the replicas of an endpoint are probed: a GET that must give 2xx or 3xx, or a connection that opens."""
-
-    HTTP = "http"
-    TCP = "tcp"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """One replica. `id` is never used again for another address; `address` is an IP address.
-
-    `health_path` counts where the endpoint's check is HTTP; an empty one leaves this replica without probes.
-    """
-
-    id: str
-    address: str
-    port: int
-    weight: int = 100
-    state: ServerState = ServerState.READY
-    health_path: str = "/"
-
-    def __post_init__(self) -> None:
-        _require(_SERVER_ID.fullmatch(self.id) is not None and self.id != ACTIVATOR, "server id", self.id)
-        _require(_is_address(self.address), f"address of server {self.id}", self.address)
-        _require(0 < self.port < 65536, f"port of server {self.id}", self.port)
-        _require(0 <= self.weight <= WEIGHT_MAX, f"weight of server {self.id}", self.weight)
-        fits = not self.health_path or _HEALTH_PATH.fullmatch(self.health_path) is not None
-        _require(fits, f"health path of server {self.id}", self.health_path)
-
-    @property
-    def effective_weight(self) -> int:
-        """The weight that HAProxy is given: draining is weight 0, which a restart keeps and a drain flag would not."""
-        return self.weight if self.state is ServerState.READY else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointRoute:
-    """One endpoint. `max_concurrency` holds per replica, 0 for no limit; more requests wait, `queue_max` at most.
-
-    `request_timeout` bounds the time between two pieces of an answer, the first included.
-    """
-
-    project: str
-    name: str
-    servers: tuple[Server, ...] = ()
-    health: HealthCheck = HealthCheck.HTTP
-    max_concurrency: int = 0
-    queue_max: int = 1024
-    queue_timeout: timedelta = timedelta(seconds=60)
-    request_timeout: timedelta = timedelta(minutes=10)
-
-    def __post_init__(self) -> None:
-        for what, name in (("project", self.project), ("endpoint", self.name)):
-            try:
-                check_name(name)
-            except ValueError as error:
-                raise InvalidInput(f"The {what} of a route is wrong: {error}.") from error
-        _require(0 <= self.max_concurrency <= 100_000, f"max_concurrency of {self.name}", self.max_concurrency)
-        _require(0 <= self.queue_max <= 1_000_000, f"queue_max of {self.name}", self.queue_max)
-        for timeout in (self.queue_timeout, self.request_timeout):
-            _require(timedelta() < timeout <= timedelta(days=7), f"time-out of {self.name}", timeout)
-
-    @property
-    def backend(self) -> str:
-        """Its name in HAProxy. No name holds a dot, so two endpoints never share one."""
-        return f"e.{self.project}.{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenGrant:
-    """One project (or every one) that a token opens until `expires_epoch`. The token itself is never known here."""
-
-    sha256_hex: str
-    project: str
-    expires_epoch: int = NEVER_EXPIRES
-
-    def __post_init__(self) -> None:
-        _require(_SHA256.fullmatch(self.sha256_hex) is not None, "token digest", self.sha256_hex)
-        _require(0 <= self.expires_epoch <= NEVER_EXPIRES, "token expiry", self.expires_epoch)
-        if self.project != EVERY_PROJECT:
-            try:
-                check_name(self.project)
-            except ValueError as error:
-                raise InvalidInput(f"The project of a token is wrong: {error}.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +27,12 @@ class DataPlane:
     tokens: tuple[TokenGrant, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(_is_address(self.address), "address to listen on", self.address)
-        _require(0 < self.port < 65536, "port to listen on", self.port)
-        _require(
+        require(is_address(self.address), "address to listen on", self.address)
+        require(0 < self.port < 65536, "port to listen on", self.port)
+        require(
             _SOCKET_PATH.fullmatch(str(self.core_socket)) is not None, "path of the core's socket", self.core_socket
         )
-        _require(_FILE_PATH.fullmatch(str(self.server_pem)) is not None, "path of the certificate", self.server_pem)
+        require(_FILE_PATH.fullmatch(str(self.server_pem)) is not None, "path of the certificate", self.server_pem)
         _require_distinct("endpoint", (route.backend for route in self.endpoints))
         _require_distinct("server id", (server.id for route in self.endpoints for server in route.servers))
 
@@ -145,19 +40,6 @@ class DataPlane:
 def is_plain_socket_path(path: Path) -> bool:
     """Tell whether HAProxy can be given a socket at `path`."""
     return _SOCKET_PATH.fullmatch(str(path)) is not None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        # A zone (`fe80::1%eth0`) may hold any character and names an interface of one machine only.
-        return "%" not in text and bool(ipaddress.ip_address(text))
-    except ValueError:
-        return False
-
-
-def _require(fits: bool, what: str, value: object) -> None:
-    if not fits:
-        raise InvalidInput(f"The data plane cannot use {str(value)[:100]!r} as {what}.")
 
 
 def _require_distinct(what: str, keys: Iterable[str]) -> None:

@@ -6,19 +6,21 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from lepton_ai.backends.haproxy import desired, figures
+from lepton_ai.backends.haproxy.desired import DataPlane
 from lepton_ai.backends.haproxy.plane import HaproxyPlane
 from lepton_ai.errors import LeptonError
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 
 log = logging.getLogger(__name__)
 
-FOREVER = 1e9  # seconds since the last request of an endpoint that never had one
+OVERHAUL_SECONDS = 30.0
 
-Wanted = tuple[Sequence[EndpointRoute], Sequence[TokenGrant]]
+Wanted = tuple[tuple[EndpointRoute, ...], tuple[TokenGrant, ...]]
 
 
 class HaproxyDoor:
@@ -26,8 +28,9 @@ class HaproxyDoor:
 
     def __init__(self, plane: HaproxyPlane, address: str, port: int, server_pem: Path, core_socket: Path) -> None:
         self._plane = plane
-        self._base = desired.DataPlane(address=address, port=port, server_pem=server_pem, core_socket=core_socket)
+        self._base = DataPlane(address=address, port=port, server_pem=server_pem, core_socket=core_socket)
         self._applied: Wanted | None = None
+        self._applied_at = 0.0
         self._wakes: list[Callable[[], None]] = []
         self._watched = 0
         self.trouble = ""
@@ -35,16 +38,17 @@ class HaproxyDoor:
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
         """Make these endpoints and tokens work; raises Unavailable or StorageFailed, and what served serves on."""
         wanted = tuple(endpoints), tuple(tokens)
-        if wanted == self._applied:
+        # Looked over once in a while all the same: a server that was removed while busy waits for that.
+        if wanted == self._applied and time.monotonic() < self._applied_at + OVERHAUL_SECONDS:
             return
         self._applied = None
         try:
-            self._plane.apply(_translate(self._base, *wanted))
+            self._plane.apply(replace(self._base, endpoints=wanted[0], tokens=wanted[1]))
         except LeptonError as error:
             self.trouble = str(error)
             raise
         self.trouble = ""
-        self._applied = wanted
+        self._applied, self._applied_at = wanted, time.monotonic()
         self._watch()
 
     def ensure(self) -> None:
@@ -52,25 +56,12 @@ class HaproxyDoor:
         if self._applied is None:
             self.route((), ())
 
-    def endpoint_figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
+    def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
         """Return what HAProxy counted; nothing while it does not answer."""
-        return {
-            key: EndpointFigures(
-                in_flight=found.in_flight + found.waking,
-                queued=found.queued,
-                requests_total=found.requests_total,
-                idle_seconds=FOREVER if found.last_request_seconds_ago is None else found.last_request_seconds_ago,
-            )
-            for key, found in self._figures().items()
-        }
-
-    def server_figures(self) -> Mapping[str, ServerFigures]:
-        """Return what HAProxy knows of each server; nothing while it does not answer."""
-        return {
-            name: ServerFigures(is_up=server.is_up, in_flight=server.in_flight)
-            for found in self._figures().values()
-            for name, server in found.servers.items()
-        }
+        try:
+            return self._plane.figures()
+        except LeptonError:
+            return {}
 
     def url(self, project: str, name: str) -> str:
         """Return the address of an endpoint."""
@@ -107,12 +98,6 @@ class HaproxyDoor:
         self._wakes.clear()
         self._plane.stop()
 
-    def _figures(self) -> Mapping[tuple[str, str], figures.EndpointFigures]:
-        try:
-            return self._plane.figures()
-        except LeptonError:
-            return {}
-
     def _watch(self) -> None:
         pid = self._plane.pid()
         if pid is None or pid == self._watched:
@@ -135,36 +120,3 @@ class HaproxyDoor:
         self._applied = None
         for wake in self._wakes:
             wake()
-
-
-def _translate(
-    base: desired.DataPlane, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]
-) -> desired.DataPlane:
-    return desired.DataPlane(
-        address=base.address,
-        port=base.port,
-        server_pem=base.server_pem,
-        core_socket=base.core_socket,
-        endpoints=tuple(_route(endpoint) for endpoint in endpoints),
-        tokens=tuple(desired.TokenGrant(token.sha256, token.project, token.expires_epoch) for token in tokens),
-    )
-
-
-def _route(endpoint: EndpointRoute) -> desired.EndpointRoute:
-    has_path = bool(endpoint.servers and endpoint.servers[0].health_path)
-    return desired.EndpointRoute(
-        project=endpoint.project,
-        name=endpoint.name,
-        health=desired.HealthCheck.HTTP if has_path or not endpoint.servers else desired.HealthCheck.TCP,
-        max_concurrency=endpoint.servers[0].max_concurrency if endpoint.servers else 0,
-        servers=tuple(
-            desired.Server(
-                id=server.id,
-                address=server.address,
-                port=server.port,
-                state=desired.ServerState(server.state.value),
-                health_path=server.health_path or "/",
-            )
-            for server in endpoint.servers
-        ),
-    )

@@ -4,37 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lepton_ai.backends.haproxy.desired import ACTIVATOR
+from lepton_ai.types.data_plane import ACTIVATOR, EndpointFigures, ServerFigures
 
 Row = Mapping[str, str]
 EndpointKey = tuple[str, str]  # project, name
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFigures:
-    """One replica. `in_flight` also counts requests that a worker from before a reload still holds."""
-
-    in_flight: int = 0
-    is_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointFigures:
-    """One endpoint. `waking` requests wait in the core for a replica; `queued` ones for a free one.
-
-    Totals count since the core began to watch; `last_request_seconds_ago` is None when no request was ever seen.
-    """
-
-    in_flight: int = 0
-    queued: int = 0
-    waking: int = 0
-    requests_total: int = 0
-    errors_total: int = 0  # answers with 5xx, whoever gave them
-    connection_errors_total: int = 0
-    last_request_seconds_ago: float | None = None
-    servers: Mapping[str, ServerFigures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

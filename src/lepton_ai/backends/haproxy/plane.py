@@ -10,11 +10,12 @@ from pathlib import Path
 
 from lepton_ai.backends.haproxy import socket as runtime
 from lepton_ai.backends.haproxy.config import TOKENS, Rendering, Sockets, is_checked, render, server_words
-from lepton_ai.backends.haproxy.desired import ACTIVATOR, DataPlane, EndpointRoute, Server
-from lepton_ai.backends.haproxy.figures import EndpointFigures, EndpointKey, Row, Tally, WorkerRows
+from lepton_ai.backends.haproxy.desired import DataPlane
+from lepton_ai.backends.haproxy.figures import EndpointKey, Row, Tally, WorkerRows
 from lepton_ai.backends.haproxy.place import Place, make_folder, replace_file, socket_folder
 from lepton_ai.backends.haproxy.process import HaproxyProcess
 from lepton_ai.errors import StorageFailed
+from lepton_ai.types.data_plane import ACTIVATOR, EndpointFigures, EndpointRoute, Server
 
 STOP_GRACE = timedelta(seconds=5)
 

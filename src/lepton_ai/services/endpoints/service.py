@@ -13,7 +13,7 @@ from lepton_ai.services.endpoints.grants import grants
 from lepton_ai.services.endpoints.prober import Prober, Target
 from lepton_ai.services.endpoints.task import health_path
 from lepton_ai.types.base import AnyObject
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, Server, ServerFigures, ServerState
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, HealthCheck, Server, ServerState
 from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.identity import Token, User
 from lepton_ai.types.node import Node
@@ -32,9 +32,7 @@ class Endpoints:
         self._sleepers: Mapping[tuple[str, str], Sleeper] = {}
         self._wanted_until: dict[str, datetime] = {}
         self._awake_since: dict[str, datetime] = {}
-        self._figures: (
-            tuple[datetime, Mapping[tuple[str, str], EndpointFigures], Mapping[str, ServerFigures]] | None
-        ) = None
+        self._figures: tuple[datetime, Mapping[tuple[str, str], EndpointFigures]] | None = None
         self._activator = Activator(look=self.look, wake=self.want)
         self._has_trusted = False
 
@@ -59,13 +57,14 @@ class Endpoints:
         reachable = {endpoint.id: _servers(endpoint, view.tasks_of(endpoint.id), addresses) for endpoint in endpoints}
         if not self._has_trusted:
             self._has_trusted = True
-            self._prober.trust([name for name, figures in self._ask(now)[1].items() if figures.is_up])
+            seen = [server for figures in self._ask(now).values() for server in figures.servers.items()]
+            self._prober.trust([name for name, server in seen if server.is_up])
         self._prober.watch([target for targets in reachable.values() for target, _ in targets])
         ready = self._prober.ready()
         routes = []
         for endpoint in endpoints:
             servers = tuple(server for _, server in reachable[endpoint.id] if server.id in ready)
-            routes.append(EndpointRoute(endpoint.project, endpoint.name, servers))
+            routes.append(_route(endpoint, servers))
         self._sleepers = {
             (endpoint.project, endpoint.name): Sleeper(endpoint, _usable(route.servers))
             for endpoint, route in zip(endpoints, routes, strict=True)
@@ -93,29 +92,28 @@ class Endpoints:
             self._door.wake(endpoint.id)
 
     def _traffic(self, endpoint: Endpoint, tasks: Sequence[Task], now: datetime) -> Traffic:
-        by_endpoint, by_server = self._ask(now)
-        figures = by_endpoint.get((endpoint.project, endpoint.name), EndpointFigures())
+        figures = self._ask(now).get((endpoint.project, endpoint.name), EndpointFigures())
         ids = {task.id for task in tasks if task.status.state is TaskState.RUNNING}
         ready = self._prober.ready() & ids
         is_wanted = self._wanted_until.get(endpoint.id, now) > now
         if is_wanted or not ready:
             self._awake_since[endpoint.id] = now
         awake = (now - self._awake_since.setdefault(endpoint.id, now)).total_seconds()
-        is_busy = figures.in_flight or figures.queued
+        is_busy = figures.in_flight or figures.queued or figures.waking
+        last = figures.last_request_seconds_ago
         return Traffic(
             ready=ready,
-            in_flight={name: figure.in_flight for name, figure in by_server.items() if name in ids},
+            in_flight={name: server.in_flight for name, server in figures.servers.items() if name in ids},
             # An endpoint that just woke has not been idle for long, whenever its last request was.
-            idle_seconds=0.0 if is_busy else min(figures.idle_seconds, awake),
+            idle_seconds=0.0 if is_busy else min(awake if last is None else last, awake),
             is_wanted=is_wanted,
             url=self._door.data_plane.url(endpoint.project, endpoint.name),
         )
 
-    def _ask(self, now: datetime) -> tuple[Mapping[tuple[str, str], EndpointFigures], Mapping[str, ServerFigures]]:
+    def _ask(self, now: datetime) -> Mapping[tuple[str, str], EndpointFigures]:
         if self._figures is None or now - self._figures[0] >= FIGURES_AGE:
-            plane = self._door.data_plane
-            self._figures = now, plane.endpoint_figures(), plane.server_figures()
-        return self._figures[1], self._figures[2]
+            self._figures = now, self._door.data_plane.figures()
+        return self._figures[1]
 
 
 def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, str]) -> list[tuple[Target, Server]]:
@@ -129,9 +127,19 @@ def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, 
         address = addresses.get(replica.node, "")
         port = replica.port or endpoint.spec.port
         state = ServerState.READY if task.spec.drain_requested_at is None else ServerState.DRAIN
-        server = Server(task.id, address, port, state, path, endpoint.spec.max_concurrency)
+        server = Server(id=task.id, address=address, port=port, state=state, health_path=path or "/")
         found.append((Target(task.id, address, port, path, endpoint.id), server))
     return found
+
+
+def _route(endpoint: Endpoint, servers: tuple[Server, ...]) -> EndpointRoute:
+    return EndpointRoute(
+        project=endpoint.project,
+        name=endpoint.name,
+        servers=servers,
+        health=HealthCheck.HTTP if health_path(endpoint.spec) else HealthCheck.TCP,
+        max_concurrency=endpoint.spec.max_concurrency,
+    )
 
 
 def _usable(servers: Sequence[Server]) -> tuple[Server, ...]:

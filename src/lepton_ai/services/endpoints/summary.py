@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lepton_ai.types.base import Reason
 from lepton_ai.types.endpoint import Endpoint, EndpointState, EndpointStatus
@@ -30,7 +30,8 @@ def summarise(
     shown = [*current, *old]
     ready = [task for task in shown if task.id in traffic.ready]
     updated = [task for task in current if task.id in traffic.ready]
-    state, reason = _state(endpoint, shown, len(ready), len(updated), wanted, failures)
+    counts = _Counts(len(shown), len(ready), len(updated), wanted, failures)
+    state, reason = _state(endpoint, shown, counts)
     return endpoint.status.replace(
         state=state,
         reason=reason,
@@ -45,32 +46,35 @@ def summarise(
     )
 
 
-def _state(
-    endpoint: Endpoint, shown: Sequence[Task], ready: int, updated: int, wanted: int, failures: int
-) -> tuple[EndpointState, Reason]:
-    if wanted == 0:
+class _Counts(NamedTuple):
+    shown: int
+    ready: int
+    updated: int
+    wanted: int
+    failures: int
+
+
+def _state(endpoint: Endpoint, shown: Sequence[Task], counts: _Counts) -> tuple[EndpointState, Reason]:
+    if counts.wanted == 0:
         # Also while the last replicas drain: the next decision must know that they were sent to sleep, not lost.
         why = "Scaled to 0 by hand." if endpoint.spec.replicas == 0 else "Idle; the next request wakes it."
         return EndpointState.ASLEEP, Reason(code="asleep", sentence=why)
-    if ready:
-        return EndpointState.READY, _readiness(ready, updated, wanted, len(shown))
-    story = next((t.status.reason for t in reversed(shown) if t.status.reason.sentence), Reason())
-    if failures >= FAILED_AFTER:
-        sentence = f"{failures} replicas in a row ended by themselves. See: lepton endpoint logs {endpoint.name}"
+    if counts.ready:
+        return EndpointState.READY, _readiness(counts)
+    if counts.failures >= FAILED_AFTER:
+        sentence = f"{counts.failures} replicas in a row ended by themselves. See: lepton endpoint logs {endpoint.name}"
         return EndpointState.FAILED, Reason(code="failing", sentence=sentence)
-    if endpoint.status.state is EndpointState.FAILED and failures:
+    if endpoint.status.state is EndpointState.FAILED and counts.failures:
         return EndpointState.FAILED, endpoint.status.reason
-    return EndpointState.STARTING, Reason(
-        code="starting", sentence=story.sentence or "Its first replica is on the way."
-    )
+    story = next((task.status.reason.sentence for task in reversed(shown) if task.status.reason.sentence), "")
+    return EndpointState.STARTING, Reason(code="starting", sentence=story or "Its first replica is on the way.")
 
 
-def _readiness(ready: int, updated: int, wanted: int, shown: int) -> Reason:
-    if updated < min(wanted, ready) or shown > wanted:
-        return Reason(code="updating", sentence=f"{updated} of {wanted} replicas run the newest spec.")
-    if ready < wanted:
-        return Reason(code="growing", sentence=f"{ready} of {wanted} replicas are ready.")
-    return Reason(code="ready", sentence=f"{ready} of {wanted} replicas are ready.")
+def _readiness(counts: _Counts) -> Reason:
+    if counts.updated < min(counts.wanted, counts.ready) or counts.shown > counts.wanted:
+        return Reason(code="updating", sentence=f"{counts.updated} of {counts.wanted} replicas run the newest spec.")
+    code = "growing" if counts.ready < counts.wanted else "ready"
+    return Reason(code=code, sentence=f"{counts.ready} of {counts.wanted} replicas are ready.")
 
 
 def _last_request(endpoint: Endpoint, traffic: Traffic, now: datetime) -> datetime | None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_ai.backends.haproxy import DataPlane, EndpointRoute, HealthCheck, Server, ServerState, TokenGrant
+from lepton_ai.backends.haproxy import DataPlane
 from lepton_ai.backends.haproxy.config import HEALTH, ROUTES, TOKENS, Rendering, Sockets, render, server_words
 from lepton_ai.errors import InvalidInput
+from lepton_ai.types.data_plane import EndpointRoute, HealthCheck, Server, ServerState, TokenGrant
 
 SOCKETS = Sockets(Path("/h/run/stats.sock"), Path("/h/run/activator.sock"), "s3cret")
 SERVER = Server(id="r1", address="10.0.0.1", port=8001, health_path="/health")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lepton_ai.backends.haproxy import DataPlane, EndpointRoute, Server, ServerState, TokenGrant
+from lepton_ai.backends.haproxy import DataPlane
 from lepton_ai.errors import InvalidInput
+from lepton_ai.types.data_plane import EndpointRoute, Server, ServerState, TokenGrant
 
 HOSTILE = (
     "",
