@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton_ai.errors import InvalidInput
+from lepton_ai.types.home import home_folder
 
 CONFIG_FILE = "config.toml"
 PREFIX = "LEPTON_"
@@ -40,8 +41,7 @@ class Settings:
 
 def default_home(environment: Mapping[str, str] | None = None) -> Path:
     """Return the state folder: LEPTON_HOME, or ~/.lepton."""
-    chosen = (os.environ if environment is None else environment).get("LEPTON_HOME", "")
-    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".lepton"
+    return home_folder(os.environ if environment is None else environment)
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,4 +1,4 @@
-"""A client that never gives up: it submits jobs of every kind, and remembers what was acknowledged."""
+"""Clients that never give up: they submit jobs of every kind, and remember what was acknowledged."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from tests.faults.rig import JOBS, SMALL, Json, Platform
+from tests.faults.rig import JOBS, PATIENCE_SECONDS, SMALL, Json, Platform
 
-PAUSE_SECONDS = 0.06
+CLIENTS = 3
+PAUSE_SECONDS = 0.03
 STOP_AFTER = 6  # submissions later: most of the jobs to stop run by then, some still wait
 RETRY_SECONDS = 0.05
 MARK = 'echo "$LEPTON_JOB_ID $RANK $LEPTON_TASK_ID $$" >> "$MARKS"; echo "begin $RANK"; '
@@ -43,63 +44,70 @@ KINDS = (
 
 
 class Load:
-    """Submits from a thread of its own between `with` and its end, whatever becomes of the core meanwhile."""
+    """Several clients at once between `with` and its end, whatever becomes of the core meanwhile."""
 
     def __init__(self, platform: Platform, seed: int) -> None:
         self._platform = platform
-        self._random = random.Random(seed)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._to_stop: deque[tuple[int, str]] = deque()
+        self._abandoned = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(seed, each), daemon=True) for each in range(CLIENTS)]
         self.acknowledged: dict[str, Kind] = {}  # by job id
         self.trouble: list[str] = []
 
     def __enter__(self) -> Load:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+        self._abandoned.set()
+        assert not any(thread.is_alive() for thread in self._threads), "a request was never answered"
 
-    def _run(self) -> None:
+    def _run(self, seed: int, each: int) -> None:
+        choices = random.Random(f"{seed} {each}")
+        to_stop: deque[str] = deque()
         with self._platform.client() as client:
             number = 0
             while not self._ended.is_set():
-                self._submit(client, number)
-                self._stop(client, number)
+                kind = choices.choices(KINDS, [kind.share for kind in KINDS])[0]
+                job_id = self._submit(client, f"load-{each}-{number}", kind)
                 number += 1
+                to_stop.append(job_id if kind.is_stopped else "")
+                while len(to_stop) > STOP_AFTER:
+                    self._stop(client, to_stop.popleft())
                 time.sleep(PAUSE_SECONDS)
-            self._stop(client, number + STOP_AFTER)
+            for job_id in to_stop:
+                self._stop(client, job_id)
 
-    def _submit(self, client: httpx.Client, number: int) -> None:
-        kind = self._random.choices(KINDS, [each.share for each in KINDS])[0]
+    def _submit(self, client: httpx.Client, name: str, kind: Kind) -> str:
         spec = {
             "command": ["sh", "-c", MARK + kind.script],
             "env": {"MARKS": str(self._platform.marks)},
             "replicas": kind.replicas,
             "resources": SMALL,
         }
-        body = {"metadata": {"name": f"load-{number}"}, "spec": spec}
-        job = self._send(client, JOBS, body, key=f"load-{number}").json()
-        self.acknowledged[job["metadata"]["id"]] = kind
-        if kind.is_stopped:
-            self._to_stop.append((number, job["metadata"]["id"]))
+        job = self._send(client, JOBS, {"metadata": {"name": name}, "spec": spec}, key=name).json()
+        job_id = str(job["metadata"]["id"])
+        self.acknowledged[job_id] = kind
+        return job_id
 
-    def _stop(self, client: httpx.Client, number: int) -> None:
-        while self._to_stop and self._to_stop[0][0] + STOP_AFTER <= number:
-            _, job_id = self._to_stop.popleft()
+    def _stop(self, client: httpx.Client, job_id: str) -> None:
+        if job_id:
             self._send(client, f"{JOBS}/{job_id}/stop", None, key="")
 
     def _send(self, client: httpx.Client, path: str, body: Json, key: str) -> httpx.Response:
         """Send until it is answered by the core itself; what comes while it is down is not an answer."""
-        while True:
+        while not self._abandoned.is_set():
             with contextlib.suppress(httpx.TransportError):
                 answer = client.post(path, json=body, headers={"Idempotency-Key": key})
-                if answer.status_code < 500:
-                    if not answer.is_success:
-                        self.trouble.append(f"{path}: {answer.status_code} {answer.text}")
+                # A stop whose answer was lost is sent again, perhaps after it had its effect.
+                if answer.is_success or (answer.status_code == 409 and not key):
                     return answer
                 if answer.status_code not in {502, 503, 504}:
                     self.trouble.append(f"{path}: {answer.status_code} {answer.text}")
+                    answer.raise_for_status()
             time.sleep(RETRY_SECONDS)
+        raise TimeoutError(f"{path} was never answered")

@@ -53,7 +53,8 @@ class Platform:
 
     def launch(self, *prefix: str, module: str = "lepton_ai.app") -> subprocess.Popen[bytes]:
         """Start a core and do not wait for it; `prefix` is a command that runs it, such as setpriv."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LEPTON_HOME": str(self.home)}
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        environment = kept | {"HOME": str(self.home), "LEPTON_HOME": str(self.home)}
         with self._printed.open("ab") as printed:
             self._launched_at = time.monotonic()
             self._process = subprocess.Popen(
@@ -104,7 +105,12 @@ class Platform:
         """Send one request as the administrator."""
         if self._client is None:
             self._client = self.client()
-        return self._client.request(method, path, json=body, headers=headers)
+        try:
+            return self._client.request(method, path, json=body, headers=headers)
+        except httpx.RemoteProtocolError:
+            # A new route makes the data plane close idle connections, perhaps in the moment in which this one was used.
+            assert method == "GET", "nothing else may be sent twice"
+            return self._client.request(method, path, json=body, headers=headers)
 
     def get(self, path: str) -> Json:
         """Return what is at `path`."""

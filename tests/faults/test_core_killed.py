@@ -88,7 +88,9 @@ def wrong_runs(platform: Platform, acknowledged: dict[str, Kind]) -> list[str]:
     strangers = [f"{run} was never acknowledged" for run in runs.keys() - wanted.keys()]
     repeated = [f"{run} ran {count} times" for run, count in runs.items() if count > 1]
     # Of a gang that breaks, and of what is stopped, a replica may be told to end before it began.
-    missing = [f"{run} {kind} never ran" for run, kind in wanted.items() if run not in runs and kind.state == "succeeded"]
+    missing = [
+        f"{run} {kind} never ran" for run, kind in wanted.items() if run not in runs and kind.state == "succeeded"
+    ]
     return [*strangers, *repeated, *missing]
 
 

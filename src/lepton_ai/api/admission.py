@@ -75,7 +75,9 @@ def _check_projects(gate: Access, roles: Mapping[str, Role]) -> None:
 
 
 def _check_empty(gate: Access, project: Project) -> None:
-    kinds = [*(kind for service in gate.core.services.values() for kind in service.kinds), Secret, Task]
+    kinds: list[type[AnyObject]] = [Secret, Task]
+    for service in gate.core.services.values():
+        kinds.extend(service.kinds)
     for kind in kinds:
         found = gate.core.store.page(kind, project.name, limit=1)
         if found:

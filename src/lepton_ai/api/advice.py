@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import StringConstraints
 
 from lepton_ai.api import changes
@@ -19,7 +19,7 @@ from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
 from lepton_ai.types.base import AnyObject, Metadata, Model
 from lepton_ai.types.explanation import Explanation
-from lepton_ai.types.job import Job, JobSpec
+from lepton_ai.types.job import ARRAY_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resource_view import QueueEntry
@@ -76,7 +76,7 @@ def _queue() -> APIRouter:
     @router.get("", operation_id="queue.list")
     def list_queue(gate: Gate) -> dict[str, Any]:
         """Return this project's waiting tasks; their ranks count everybody's."""
-        tasks = {t.id: t for t in gate.core.store.page(Task, gate.project, live_only=True)}
+        tasks = {t.id: t for t in gate.core.live(Task, gate.project)}
         last = gate.core.placing.last
         waits = sorted(last[1].waits, key=lambda wait: wait.rank) if last else []
         return {"items": [_entry(tasks[wait.task_id], wait) for wait in waits if _still_waits(tasks, wait.task_id)]}
@@ -119,9 +119,9 @@ def _results() -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/jobs", route_class=GuardedRoute, tags=["jobs"])
 
     @router.get("/{name}/result", operation_id="job.result")
-    def read_result(gate: Gate, name: str, index: int = 0) -> Response:
+    def read_result(gate: Gate, name: str, index: Annotated[int, Query(ge=0, le=ARRAY_MAX)] = 0) -> Response:
         """Return what the job's function returned, as `node/function_runner` pickled it."""
-        job = gate.core.store.find(Job, gate.project, name)
+        job = changes.find(gate, Job, name, in_project=True)
         tasks = [task for task in gate.core.store.owned(Task, job.id) if task.spec.index == index]
         newest = max(tasks, key=lambda task: task.spec.attempt, default=None)
         payload = gate.core.runtime.read_result(newest.replica_id(0)) if newest else None
@@ -151,14 +151,12 @@ def _explain(gate: Access, task: Task) -> Explanation:
 
 def _snapshot(gate: Access) -> Snapshot:
     core = gate.core
-    nodes = core.store.page(Node, live_only=True)
-    return core.snapshots.build(nodes, core.store.page(Task, live_only=True), core.clock.now())
+    return core.snapshots.build(core.live(Node), core.live(Task), core.clock.now())
 
 
 def _with_trial(gate: Access, trial: Task) -> tuple[Snapshot, WaitingTask]:
     core = gate.core
-    tasks = [*core.store.page(Task, live_only=True), trial]
-    snapshot = core.snapshots.build(core.store.page(Node, live_only=True), tasks, core.clock.now())
+    snapshot = core.snapshots.build(core.live(Node), [*core.live(Task), trial], core.clock.now())
     return snapshot, next(view for view in snapshot.waiting if view.id == trial.id)
 
 

@@ -27,11 +27,13 @@ def create_api(core: Core) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url="/api/docs",
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # the core does not know the address that the data plane is reached by
     )
     app.state.core = core
     problems.install(app)
     for router in _routers(core):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     app.add_middleware(BodyLimit, bytes_max=core.settings.body_bytes_max)
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
     return app
@@ -42,7 +44,8 @@ def _routers(core: Core) -> list[APIRouter]:
     return [
         *routes_of_services(core),
         *[log_routes(kind) for kind in kinds],
-        *[advice.explain_routes(kind) for kind in [*kinds, Task]],
+        *[advice.explain_routes(kind) for kind in kinds],
+        advice.explain_routes(Task),
         *advice.routes(has_jobs="jobs" in core.services),
         reading_routes(Task, in_project=True),
         *identities.routes(),

@@ -19,6 +19,7 @@ from lepton_ai.kernel.registry import Service
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.store import Store
+from lepton_ai.kernel.store.store import LIST_MAX
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
 
@@ -39,7 +40,10 @@ class Uploads(Protocol):
         """Tell whether the project uploaded it, which another project's upload does not answer."""
 
     def receive(self, project: str, digest: str) -> AbstractContextManager[BlobWriter]:
-        """Return a context manager that gives a writer and keeps the upload if its digest is right."""
+        """Give a writer, and keep the upload on leaving if its digest is right."""
+
+    def forget(self, project: str) -> None:
+        """Forget what the project uploaded, so that a later one of that name does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,15 @@ class Core:
     @property
     def home(self) -> Path:
         return self.settings.home
+
+    def live(self, kind: type[T], project: str | None = None) -> list[T]:
+        """Return every live object of the kind, newest first, in one project or (None) in all."""
+        found: list[T] = []
+        while True:
+            page = self.store.page(kind, project, before=found[-1].id if found else "", live_only=True)
+            found.extend(page)
+            if len(page) < LIST_MAX:
+                return found
 
     def look_up(self, kind: type[T], project: str, name: str) -> T | None:
         """Return the newest object of that name or id in the project (for admission)."""

@@ -1,41 +1,31 @@
 """The same verbs for every kind: create, get, list, update, delete, stop, watch, events."""
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 
 from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute, access_of
 from lepton_ai.api.core import Core
-from lepton_ai.types.base import LABELS_MAX, AnyObject, Label, Model, Name
+from lepton_ai.api.drafts import Draft, NewName
+from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import Event
 from lepton_ai.types.identity import Project
+from lepton_ai.types.operation import may
 
 PAGE = 100
 PAGE_MAX = 1000
 KEY_MAX = 128
+NUMBER_MAX = 2**63 - 1  # the largest that databases hold
 
-S = TypeVar("S", bound=Model)
 Gate = Annotated[Access, Depends(access_of)]
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=KEY_MAX)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-
-
-class DraftMetadata(Model):
-    """What a user may say of an object's metadata. Without a name, one is made."""
-
-    name: Name | None = None
-    labels: Annotated[dict[str, Label], Field(max_length=LABELS_MAX)] = {}
-
-
-class Draft(Model, Generic[S]):
-    """An object as a user asks for it."""
-
-    kind: str = ""
-    metadata: DraftMetadata = DraftMetadata()
-    spec: S
+After = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
+Before = Annotated[str, Query(pattern="^[a-z0-9-]{0,64}$")]
+Since = Annotated[int, Query(ge=-1, le=NUMBER_MAX)]
+Version = Annotated[int, Query(ge=0, le=NUMBER_MAX)]
 
 
 def collection_path(kind: type[AnyObject], *, in_project: bool) -> str:
@@ -49,24 +39,28 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
 
     @router.get("", operation_id=f"{kind.KIND}.list")
-    def list_objects(gate: Gate, limit: Limit = PAGE, before: str = "") -> dict[str, Any]:
+    def list_objects(gate: Gate, limit: Limit = PAGE, before: Before = "") -> dict[str, Any]:
         items = gate.core.store.page(kind, project_of(gate, in_project=in_project), before=before, limit=limit)
-        return {"items": [shown(item) for item in items], "next": items[-1].id if len(items) == limit else ""}
+        return {
+            "items": [shown(item) for item in items if is_visible(gate, item)],
+            "next": items[-1].id if len(items) == limit else "",
+        }
 
     @router.get("/watch", operation_id=f"{kind.KIND}.watch")
-    async def watch_objects(gate: Gate, since: int = -1) -> StreamingResponse:
-        project = project_of(gate, in_project=in_project)
-        return sse.respond(sse.watch(gate.core, kind, project, since, shown))
+    async def watch_objects(gate: Gate, since: Since = -1) -> StreamingResponse:
+        """Send every object as it is put or deleted; without `since`, first all that are live."""
+        scope = sse.Watched(kind, project_of(gate, in_project=in_project), lambda thing: is_visible(gate, thing))
+        return sse.respond(sse.watch(gate.core, scope, since, shown), gate)
 
-    @router.get("/{name}", operation_id=f"{kind.KIND}.get")
-    def get_object(gate: Gate, name: str) -> kind:  # type: ignore[valid-type]
-        return shown(changes.find(gate, kind, name, in_project=in_project))
+    @router.get("/{name}", operation_id=f"{kind.KIND}.get", response_model=kind)
+    def get_object(gate: Gate, name: str) -> Any:
+        return shown(find_visible(gate, kind, name, in_project=in_project))
 
     if kind is Project:
         return router  # `/projects/{project}/events` tells what happened in the project, which says more
 
     @router.get("/{name}/events", operation_id=f"{kind.KIND}.events")
-    def list_object_events(gate: Gate, name: str, after: int = 0, limit: Limit = PAGE_MAX) -> dict[str, Any]:
+    def list_object_events(gate: Gate, name: str, after: After = 0, limit: Limit = PAGE_MAX) -> dict[str, Any]:
         thing = changes.find(gate, kind, name, in_project=in_project)
         return event_page(list(gate.core.store.events(object_id=thing.id, after=after, limit=limit)), limit)
 
@@ -74,24 +68,32 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 
 
 def changing_routes(kind: type[AnyObject], *, in_project: bool, may_stop: bool = False) -> APIRouter:
-    """Return update and delete of a kind, and stop for those whose spec has `stop_requested`."""
+    """Return update of a kind, and stop for those whose spec has `stop_requested`."""
     path = collection_path(kind, in_project=in_project)
     router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
 
-    @router.patch("/{name}", operation_id=f"{kind.KIND}.update")
-    def patch_object(gate: Gate, name: str, patch: dict[str, Any], version: int = 0) -> kind:  # type: ignore[valid-type]
+    @router.patch("/{name}", operation_id=f"{kind.KIND}.update", response_model=kind)
+    def patch_object(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Any:
         return shown(changes.patch(gate, kind, name, patch, version=version, in_project=in_project))
-
-    @router.delete("/{name}", operation_id=f"{kind.KIND}.delete", status_code=202)
-    def delete_object(gate: Gate, name: str) -> kind:  # type: ignore[valid-type]
-        return shown(changes.request_deletion(gate, kind, name, in_project=in_project))
 
     if may_stop:
 
-        @router.post("/{name}/stop", operation_id=f"{kind.KIND}.stop", status_code=202)
-        def stop_object(gate: Gate, name: str) -> kind:  # type: ignore[valid-type]
+        @router.post("/{name}/stop", operation_id=f"{kind.KIND}.stop", status_code=202, response_model=kind)
+        def stop_object(gate: Gate, name: str) -> Any:
             patch = {"spec": {"stop_requested": True}}
             return shown(changes.patch(gate, kind, name, patch, version=0, in_project=in_project))
+
+    return router
+
+
+def deleting_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
+    """Return delete of a kind."""
+    path = collection_path(kind, in_project=in_project)
+    router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
+
+    @router.delete("/{name}", operation_id=f"{kind.KIND}.delete", status_code=202, response_model=kind)
+    def delete_object(gate: Gate, name: str) -> Any:
+        return shown(changes.request_deletion(gate, kind, name, in_project=in_project))
 
     return router
 
@@ -102,14 +104,14 @@ def creating_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
     spec: Any = kind.model_fields["spec"].annotation
 
-    @router.post("", operation_id=f"{kind.KIND}.create", status_code=201)
-    def create_object(gate: Gate, draft: Draft[spec], response: Response, key: IdempotencyKey = "") -> kind:  # type: ignore[valid-type]
+    @router.post("", operation_id=f"{kind.KIND}.create", status_code=201, response_model=kind)
+    def create_object(gate: Gate, draft: Draft[spec], response: Response, key: IdempotencyKey = "") -> Any:
         thing, is_new = changes.create(gate, kind, draft, key, in_project=in_project)
         response.status_code = 201 if is_new else 200
         return shown(thing)
 
-    @router.put("/{name}", operation_id=f"{kind.KIND}.update", name=f"{kind.KIND}.apply")
-    def apply_object(gate: Gate, name: Name, draft: Draft[spec], response: Response) -> kind:  # type: ignore[valid-type]
+    @router.put("/{name}", operation_id=f"{kind.KIND}.update", name=f"{kind.KIND}.apply", response_model=kind)
+    def apply_object(gate: Gate, name: NewName, draft: Draft[spec], response: Response) -> Any:
         thing, is_new = changes.apply(gate, kind, name, draft, in_project=in_project)
         response.status_code = 201 if is_new else 200
         return shown(thing)
@@ -120,6 +122,19 @@ def creating_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 def project_of(gate: Access, *, in_project: bool) -> str | None:
     """Return the project to look in; None looks in all."""
     return gate.project if in_project else None
+
+
+def is_visible(gate: Access, thing: AnyObject) -> bool:
+    """Tell whether the caller may know of it: of projects, only those in which they hold a role."""
+    return not isinstance(thing, Project) or may(gate.caller.roles, "event.list", thing.name)
+
+
+def find_visible(gate: Access, kind: type[AnyObject], name: str, *, in_project: bool) -> Any:
+    """Return the object; raises NotFound, in the same words, if there is none or the caller may not know of it."""
+    found = changes.find(gate, kind, name, in_project=in_project)
+    if not is_visible(gate, found):
+        raise changes.missing(gate, kind, name, in_project=in_project)
+    return found
 
 
 def event_page(events: list[Event], limit: int) -> dict[str, Any]:
@@ -145,4 +160,5 @@ def routes_of_services(core: Core) -> list[APIRouter]:
             routers.append(reading_routes(kind, in_project=True))
             routers.append(creating_routes(kind, in_project=True))
             routers.append(changing_routes(kind, in_project=True, may_stop=may_stop))
+            routers.append(deleting_routes(kind, in_project=True))
     return routers

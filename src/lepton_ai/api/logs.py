@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from lepton_ai.api import changes, sse
-from lepton_ai.api.access import Access, GuardedRoute
-from lepton_ai.api.core import Core
-from lepton_ai.api.kinds import Gate, collection_path
-from lepton_ai.errors import InvalidInput
-from lepton_ai.kernel.runtime import LogChunk
-from lepton_ai.types.base import AnyObject
-from lepton_ai.types.task import Task
+from lepton_ai.api.access import GuardedRoute
+from lepton_ai.api.bell import Bell
+from lepton_ai.api.kinds import NUMBER_MAX, Gate, collection_path
+from lepton_ai.api.log_cursor import CURSOR_MAX, read_cursor
+from lepton_ai.api.log_reading import LogReader, Selection
+from lepton_ai.types.base import AnyObject, Model
+from lepton_ai.types.task import GANG_MAX
 
-CHUNK_BYTES = 64 * 1024
 FOLLOW_SECONDS = 0.05  # how often a followed log is looked at; nothing is looked at that nobody follows
-CURSOR_MAX = 65536  # 1,000 replicas x 60 bytes
-RANKS_MAX = 1000  # replicas in one stream; more must be asked for by rank
+TURN_CHUNKS_MAX = 16  # 1 MB of one replica, then the others have their turn
+
+
+class LogQuery(Model):
+    """What of a log is wanted."""
+
+    follow: bool = False
+    cursor: Annotated[str, Field(max_length=CURSOR_MAX)] = ""
+    rank: Annotated[int, Field(ge=-1, le=GANG_MAX)] = -1
+    tail_bytes: Annotated[int, Field(ge=0, le=NUMBER_MAX)] = 0
 
 
 def log_routes(kind: type[AnyObject]) -> APIRouter:
@@ -35,109 +41,41 @@ def log_routes(kind: type[AnyObject]) -> APIRouter:
     def read_logs(
         gate: Gate,
         name: str,
-        follow: bool = False,
-        cursor: Annotated[str, Query(max_length=CURSOR_MAX)] = "",
-        rank: int = -1,
-        tail_bytes: Annotated[int, Query(ge=0)] = 0,
+        wanted: Annotated[LogQuery, Query()],
         last: Annotated[str, Header(alias="Last-Event-ID", max_length=CURSOR_MAX)] = "",
     ) -> StreamingResponse:
+        """Send what every replica printed, from the start, the cursor or the tail on; then, with `follow`, wait."""
         thing = changes.find(gate, kind, name, in_project=True)
-        reader = Reader(gate.core, kind, thing.id, rank, read_cursor(cursor or last), tail_bytes)
-        return sse.respond(stream(reader, gate, follow=follow))
+        selection = Selection(wanted.rank, wanted.tail_bytes)
+        reader = LogReader(gate.core, thing, selection, read_cursor(wanted.cursor or last))
+        return sse.respond(stream(reader, gate.core.bell, follow=wanted.follow), gate)
 
     return router
 
 
-@dataclass(slots=True)
-class Reader:
-    """Where each replica's log has been read to."""
-
-    core: Core
-    kind: type[AnyObject]
-    object_id: str
-    rank: int
-    offsets: dict[str, int]
-    tail_bytes: int
-    done: set[str] = field(default_factory=set)
-
-    def is_over(self) -> bool:
-        """Tell whether the object has ended, so that no task can follow."""
-        thing = self.core.store.get(self.kind, self.object_id)
-        return thing.is_final() or thing.metadata.deletion_requested_at is not None
-
-    def replicas(self) -> Sequence[tuple[Task, int]]:
-        """Return every replica that was ever started for the object and is not read to its end."""
-        found = [
-            (task, allocation.rank)
-            for task in self.core.store.owned(Task, self.object_id)
-            for allocation in task.status.allocations
-            if self.rank in {-1, allocation.rank} and task.replica_id(allocation.rank) not in self.done
-        ]
-        return found[:RANKS_MAX]
-
-    def read(self, task: Task, rank: int) -> dict[str, Any] | None:
-        """Return the next piece of one replica's log as the API shows it, or None if there is nothing new."""
-        replica_id = task.replica_id(rank)
-        offset = self.offsets.get(replica_id)
-        if offset is None:
-            offset = self._tail(replica_id) if self.tail_bytes else 0
-        chunk = self.core.runtime.read_log(replica_id, offset, CHUNK_BYTES)
-        text, used = decode(chunk)
-        self.offsets[replica_id] = chunk.offset + used
-        if chunk.is_complete and used == len(chunk.text) and task.is_final():
-            self.done.add(replica_id)
-        if not text and chunk.offset <= offset:
-            return None
-        shown = {"task": task.id, "index": task.spec.index, "attempt": task.spec.attempt, "rank": rank, "text": text}
-        return shown | {"truncated_bytes": chunk.offset - offset}
-
-    def _tail(self, replica_id: str) -> int:
-        end = self.core.runtime.read_log(replica_id, 2**62, 0).next_offset
-        return max(0, end - self.tail_bytes)
-
-
-async def stream(reader: Reader, gate: Access, *, follow: bool) -> AsyncIterator[str]:
+async def stream(reader: LogReader, bell: Bell, *, follow: bool) -> AsyncGenerator[str, None]:
     """Yield the log as it grows; an `end` event once nothing more can come (or, without `follow`, is there)."""
-    event = gate.core.bell.event()
+    event = bell.event()
     try:
         while True:
             event.clear()
-            is_over = await run_in_threadpool(reader.is_over)
+            await run_in_threadpool(reader.refresh)
             replicas = await run_in_threadpool(reader.replicas)
             grew = False
             for task, rank in replicas:
-                while (shown := await run_in_threadpool(reader.read, task, rank)) is not None:
+                for _ in range(TURN_CHUNKS_MAX):
+                    shown = await run_in_threadpool(reader.read, task, rank)
+                    if shown is None:
+                        break
                     grew = True
-                    yield sse.frame("log", shown, write_cursor(reader.offsets))
-            if not grew and (not follow or (is_over and not await run_in_threadpool(reader.replicas))):
-                thing = await run_in_threadpool(gate.core.store.get, reader.kind, reader.object_id)
-                yield sse.frame("end", {"state": thing.status.state})
+                    yield sse.frame("log", shown, str(reader.cursor))
+            if not grew and (not follow or (reader.is_over() and not await run_in_threadpool(reader.replicas))):
+                yield sse.frame("end", {"state": reader.state()})
                 return
             if not grew:
                 await _wait(event, FOLLOW_SECONDS if replicas else None)
     finally:
-        gate.core.bell.drop(event)
-
-
-def decode(chunk: LogChunk) -> tuple[str, int]:
-    """Return the text of a chunk and how many of its bytes that is: a character cut in half waits for its rest."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(chunk.text, final=chunk.is_complete)
-    held = len(decoder.getstate()[0])
-    return text, len(chunk.text) - held
-
-
-def read_cursor(text: str) -> dict[str, int]:
-    """Return the offsets in a cursor; raises InvalidInput if it is none of ours."""
-    try:
-        return {name: int(offset) for name, _, offset in (part.rpartition(":") for part in text.split(",") if part)}
-    except ValueError:
-        raise InvalidInput(f"{text[:60]!r} is not a log cursor.", hint="Leave it out to read from the start.") from None
-
-
-def write_cursor(offsets: dict[str, int]) -> str:
-    """Return the cursor from which reading goes on after everything sent so far."""
-    return ",".join(f"{name}:{offset}" for name, offset in sorted(offsets.items()))
+        bell.drop(event)
 
 
 async def _wait(event: asyncio.Event, seconds: float | None) -> None:

@@ -10,13 +10,17 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse
 
 from lepton_ai.api import changes, sse
-from lepton_ai.api.access import GuardedRoute
-from lepton_ai.api.kinds import PAGE, Gate, Limit, event_page, reading_routes
+from lepton_ai.api.access import Access, GuardedRoute
+from lepton_ai.api.kinds import PAGE, After, Gate, Limit, Version, event_page, reading_routes
 from lepton_ai.api.resources import resources
+from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.base import Model
+from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task, TaskState
 from lepton_ai.version import VERSION
+
+_MADE = frozenset({"created", "submitted"})  # how the story of an object begins; old events are dropped some day
 
 
 class Shutdown(Model):
@@ -36,7 +40,7 @@ def _about() -> APIRouter:
     @router.get("/status", operation_id="status.get")
     def status(gate: Gate) -> dict[str, Any]:
         core = gate.core
-        tasks = core.store.page(Task, live_only=True)
+        tasks = core.live(Task)
         waiting = sum(task.status.state is TaskState.WAITING for task in tasks)
         return {
             "url": core.url,
@@ -46,7 +50,7 @@ def _about() -> APIRouter:
             "database": core.store.dialect,
             "services": sorted(core.services),
             "counts": {
-                "nodes": len(core.store.page(Node, live_only=True)),
+                "nodes": len(core.live(Node)),
                 "tasks_waiting": waiting,
                 "tasks_running": len(tasks) - waiting,
             },
@@ -62,7 +66,7 @@ def _about() -> APIRouter:
         return {"items": resources(gate.core, gate.caller)}
 
     @router.get("/audit", operation_id="audit.list")
-    def list_audit(gate: Gate, after: int = 0, limit: Limit = PAGE) -> dict[str, Any]:
+    def list_audit(gate: Gate, after: After = 0, limit: Limit = PAGE) -> dict[str, Any]:
         records = gate.core.store.audit_records(after=after, limit=limit)
         return {"items": records, "next": str(records[-1].seq) if len(records) == limit else ""}
 
@@ -73,7 +77,7 @@ def _nodes() -> APIRouter:
     router = APIRouter(prefix="/api/v1/nodes", route_class=GuardedRoute, tags=["nodes"])
 
     @router.patch("/{name}", operation_id="node.update")
-    def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: int = 0) -> Node:
+    def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Node:
         return changes.patch(gate, Node, name, patch, version=version, in_project=False)
 
     return router
@@ -85,23 +89,32 @@ def _events() -> APIRouter:
     @router.get("", operation_id="event.list", response_model=None)
     def list_events(
         gate: Gate,
-        after: int = 0,
+        after: After = 0,
         limit: Limit = PAGE,
         newest: bool = False,
         follow: bool = False,
     ) -> dict[str, Any] | StreamingResponse:
+        after = max(after, _beginning(gate))
         if follow:
-            return sse.respond(sse.follow_events(gate.core, gate.project, after))
+            return sse.respond(sse.follow_events(gate.core, gate.project, after), gate)
         return event_page(list(gate.core.store.events(gate.project, after=after, limit=limit, newest=newest)), limit)
 
     return router
+
+
+def _beginning(gate: Access) -> int:
+    """Return the cursor at which the project began: an earlier one of that name is not this one's to tell of."""
+    project = gate.core.store.look_up(Project, PLATFORM_PROJECT, gate.project)
+    first = gate.core.store.events(object_id=project.id, limit=1) if project else ()
+    return first[0].seq if first and first[0].code in _MADE else 0
 
 
 def _end() -> APIRouter:
     router = APIRouter(prefix="/api/v1/shutdown", route_class=GuardedRoute, tags=["platform"])
 
     @router.post("", operation_id="platform.shutdown", status_code=202)
-    def shut_down(gate: Gate, wish: Shutdown) -> JSONResponse:
+    def shut_down(gate: Gate, wish: Shutdown | None = None) -> JSONResponse:
+        wish = wish or Shutdown()
         detail = "with replicas" if wish.stop_replicas else "replicas run on"
         gate.core.store.record([gate.audit("platform", "core", detail)])
         task = BackgroundTask(gate.core.shut_down, wish.stop_replicas)

@@ -26,7 +26,7 @@ class Holding(NamedTuple):
 
 def resources(core: Core, caller: Caller) -> Sequence[ResourceView]:
     """Return the CPUs of each node and each device, numbered from 1; names of foreign projects' work are left out."""
-    tasks = core.store.page(Task, live_only=True)
+    tasks = core.live(Task)
     views: list[ResourceView] = []
     for node in sorted(core.runtime.nodes(), key=lambda node: node.name):
         held = [Holding(task, a) for task in tasks for a in task.status.allocations if a.node == node.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from lepton_ai.api.access import GuardedRoute
@@ -19,8 +20,8 @@ def routes() -> APIRouter:
 
     @router.put("/{digest}", operation_id="blob.put", status_code=201)
     async def put_blob(gate: Gate, digest: str, request: Request) -> dict[str, str]:
-        upload = gate.core.uploads.receive(gate.project, digest)
-        with upload as writer:
+        # In a thread: keeping a blob waits until the disk has it, and everybody else would wait with it.
+        async with contextmanager_in_threadpool(gate.core.uploads.receive(gate.project, digest)) as writer:
             async for chunk in request.stream():
                 await run_in_threadpool(writer.write, chunk)
         record = gate.audit("blob", digest[:20])

@@ -37,23 +37,14 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Hold the folder for one core; raises Unavailable while another one lives."""
         try:
-            file = self._lock.open("a+")
+            file = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _refused(self.folder, error) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise Unavailable(
-                    f"Another core (process {holder}) already runs on {self.folder}.",
-                    hint="Use it: lepton status; or take another folder: LEPTON_HOME=DIR lepton up",
-                ) from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        try:
+            _take(file, self.folder)
             yield
+        finally:
+            os.close(file)
 
     def announce(self, text: str) -> None:
         """Tell clients that the core is ready: the file appears whole or not at all."""
@@ -86,6 +77,23 @@ class Home:
             partial.replace(path)
         except OSError as error:
             raise _refused(path, error) from error
+
+
+def _take(file: int, folder: Path) -> None:
+    """Lock the file for this process and write down its number; raises Unavailable or StorageFailed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(file, 32).decode().strip() or "unknown"
+        raise Unavailable(
+            f"Another core (process {holder}) already runs on {folder}.",
+            hint="Use it: lepton status; or take another folder: LEPTON_HOME=DIR lepton up",
+        ) from error
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        raise _refused(folder, error) from error
 
 
 def _refused(path: Path, error: OSError) -> StorageFailed:

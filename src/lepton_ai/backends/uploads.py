@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +36,16 @@ class ProjectUploads:
         except OSError as error:
             raise StorageFailed(f"{mark} cannot be written: {error.strerror}.", hint="Free some disk space.") from error
 
+    def forget(self, project: str) -> None:
+        """Forget what the project uploaded, so that a later one of that name does not have it."""
+        shutil.rmtree(self._folder / _checked(project), ignore_errors=True)
+
     def _mark(self, project: str, digest: str) -> Path:
-        try:
-            check_name(project)
-        except ValueError as error:
-            raise InvalidInput(f"{error}.") from error
-        return self._folder / project / check_digest(digest).removeprefix("sha256:")
+        return self._folder / _checked(project) / check_digest(digest).removeprefix("sha256:")
+
+
+def _checked(project: str) -> str:
+    try:
+        return check_name(project)
+    except ValueError as error:
+        raise InvalidInput(f"{error}.") from error

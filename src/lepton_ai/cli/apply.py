@@ -10,10 +10,8 @@ import typer
 
 from lepton_ai.cli.output import print_json
 from lepton_ai.cli.session import session_of
-from lepton_ai.errors import InvalidInput, LeptonError, TooLarge
+from lepton_ai.errors import InvalidInput, LeptonError
 
-YAML_BYTES_MAX = 4 * 1024 * 1024  # what the core takes; 10,000 lines are 0.5 MB
-DOCUMENTS_MAX = 1000
 STDIN = "-"
 
 app = typer.Typer()
@@ -38,9 +36,11 @@ def apply(
         command: [python, train.py]
         resources: {cpu: 2, memory: 4GB}
     """
+    from lepton_ai.cli.yaml_documents import parse_documents
+
     session = session_of(context)
     source = "Standard input" if file == STDIN else file
-    documents = parse(_read(file, source), source)
+    documents = parse_documents(_read(file, source), source)
     client = session.connect()
     applied = []
     for number, document in enumerate(documents, 1):
@@ -58,31 +58,10 @@ def apply(
         print_json(applied)
 
 
-def parse(text: bytes, source: str) -> list[dict[str, object]]:
-    """Return the documents; raises InvalidInput with the place that is no YAML, or no object."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        documents = [each for each in yaml.load_all(text, Loader=loader) if each is not None]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise InvalidInput(
-            f"{source} is not valid YAML: {said}", hint="Mend that place; nothing was applied."
-        ) from error
-    if not 0 < len(documents) <= DOCUMENTS_MAX:
-        raise InvalidInput(f"{source} holds {len(documents)} documents; 1 to {DOCUMENTS_MAX} can be applied.")
-    for number, document in enumerate(documents, 1):
-        if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-            raise InvalidInput(
-                f"Document {number} of {source} is not an object with kind, metadata and spec.",
-                hint="See an example: lepton apply --help",
-            )
-    return documents
-
-
 def _read(file: str, source: str) -> bytes:
     """Read one byte more than is allowed at most, however large the file is."""
+    from lepton_ai.cli.yaml_documents import YAML_BYTES_MAX
+
     try:
         if file == STDIN:
             content = sys.stdin.buffer.read(YAML_BYTES_MAX + 1)
@@ -91,9 +70,4 @@ def _read(file: str, source: str) -> bytes:
                 content = opened.read(YAML_BYTES_MAX + 1)
     except OSError as error:
         raise InvalidInput(f"{source} cannot be read: {error.strerror or error}.") from error
-    if len(content) > YAML_BYTES_MAX:
-        raise TooLarge(
-            f"{source} has more than {YAML_BYTES_MAX:,} bytes.",
-            hint="Split it; data belongs into files that a job reads.",
-        )
     return content

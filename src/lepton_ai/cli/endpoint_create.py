@@ -74,23 +74,22 @@ def create_endpoint(
     """
     if sum(map(bool, (command, app_, model))) != 1:
         raise typer.BadParameter("give exactly one of: a command after --, --app and --model.")
+    session = session_of(context)
+    client = session.connect()
+    program = options.program_of(env, secret, requirement, requirements)
     wanted: EndpointOptions = {
-        **options.program_of(env, secret, requirement, requirements),
+        "env": program["env"],
+        "secrets": program["secrets"],
+        "requirements": program["requirements"],
         "port": port,
         "replicas": replicas,
         "idle_timeout": idle_timeout,
+        "resources": options.resources_of(cpu, memory, gpu, accelerator),
+        # A model without a folder travels alone; the SDK sends it.
+        "bundle": "" if model and not workdir else upload_workdir(client, workdir),
     }
-    resources = options.resources_of(cpu, memory, gpu, accelerator)
-    if resources:
-        wanted["resources"] = resources
-    session = session_of(context)
-    client = session.connect()
-    if not model or workdir:  # A model without a folder travels alone; the SDK sends it.
-        wanted["bundle"] = upload_workdir(client, workdir)
     handle = client.endpoints.create(name, command=command or (), app=app_, model=model, **wanted)
-    if wait:
-        _wait(client, handle)
-    _show(session, client, handle)
+    _show(session, client, handle, wait=wait)
 
 
 @app.command("update")
@@ -140,7 +139,9 @@ def update_endpoint(
     typer.echo(f"Endpoint {handle.name} is being updated. See how far it is: lepton endpoint get {handle.name}")
 
 
-def _show(session: Session, client: LeptonAI, handle: EndpointHandle) -> None:
+def _show(session: Session, client: LeptonAI, handle: EndpointHandle, *, wait: bool) -> None:
+    if wait:
+        _wait(client, handle)
     if session.is_json:
         print_json(handle.object)
         return

@@ -126,3 +126,7 @@ def _section(formatter: HelpFormatter, title: str, rows: Iterable[tuple[str, str
 def _is_flow(error: Exception) -> bool:
     """Tell whether Typer itself raised this to end the command: an exit, an abort, a wrong usage."""
     return isinstance(error, typer.Exit | typer.Abort) or type(error).__module__.startswith("typer.")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,14 +38,12 @@ Workdir = Annotated[
 ]
 
 
-def resources_of(
-    cpu: float | None, memory: str | None, gpu: str | None, accelerator: str | None
-) -> dict[str, object] | None:
-    """Return the resources that were asked for; None leaves all to the defaults."""
+def resources_of(cpu: float | None, memory: str | None, gpu: str | None, accelerator: str | None) -> dict[str, object]:
+    """Return the resources that were asked for; what is not there is left to the defaults."""
     if gpu and accelerator:
         raise typer.BadParameter("say either --gpu or --accelerator, not both.")
     said = {"cpu": cpu, "memory": memory, "gpu": gpu, "accelerator": accelerator}
-    return {name: value for name, value in said.items() if value is not None} or None
+    return {name: value for name, value in said.items() if value is not None}
 
 
 class Program(TypedDict):

@@ -66,8 +66,8 @@ def run(
     """
     from lepton_ai.sdk.task_request import TaskRequest  # Late, for the sake of `lepton run --help`.
 
+    program = options.program_of(env, secret, requirement, requirements)
     wanted: JobOptions = {
-        **options.program_of(env, secret, requirement, requirements),
         "name": name,
         "replicas": replicas,
         "array": array,
@@ -78,7 +78,7 @@ def run(
         "retries": retries or None,
         "expected_duration": expected_duration,
     }
-    _run(session_of(context), TaskRequest(command, **wanted), workdir, detach=detach)
+    _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)
 
 
 def _run(session: Session, request: TaskRequest, workdir: str, *, detach: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from lepton_ai.errors import InvalidInput, NotFound
+from lepton_ai.kernel.change import Note
 from lepton_ai.kernel.runtime import ReplicaOrder, Runtime
 from lepton_ai.types.node import Device, Hardware
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
@@ -14,16 +16,28 @@ Unseal = Callable[[str, str], str]  # (project, secret name) -> plain value; rai
 
 def act(
     task: Task, runtime: Runtime, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], unseal: Unseal
-) -> None:
-    """Say again whatever is still wanted of the runtime; every one of these commands may be repeated."""
-    state = task.status.state
+) -> Mapping[int, Note]:
+    """Say again whatever is still wanted of the runtime; every one of these commands may be repeated.
+
+    Returns the ranks that cannot be started, whatever is tried, and why.
+    """
+    state, refused = task.status.state, {}
     for allocation in task.status.allocations:
         replica_id = task.replica_id(allocation.rank)
         replica = seen.get(replica_id)
         if state is TaskState.STARTING and replica is None and not task.spec.stop_requested:
-            runtime.start(order(task, allocation, hardware, unseal))
+            try:
+                ordered = order(task, allocation, hardware, unseal)
+            except NotFound as error:
+                refused[allocation.rank] = Note("secret_missing", str(error))
+                continue
+            try:
+                runtime.start(ordered)
+            except InvalidInput as error:
+                refused[allocation.rank] = Note("not_startable", str(error))
         elif state is TaskState.STOPPING and replica is not None and replica.exit is None:
             runtime.stop(replica_id, task.spec.program.grace)
+    return refused
 
 
 def order(task: Task, allocation: Allocation, hardware: Mapping[str, Hardware], unseal: Unseal) -> ReplicaOrder:

@@ -65,6 +65,10 @@ class Estimates:
             self._records[kind][resource_class] = record.replace(metadata=metadata)
         return changes
 
+    def forget(self) -> None:
+        """Read everything anew when it is next needed: the changes were not stored, so that what is here is wrong."""
+        self._is_loaded = False
+
     def _learn(self, key: tuple[str, str], seconds: float, now: datetime) -> None:
         before = self._records.get(key[0], {}).get(key[1])
         learnt = learn(_estimate(before) if before else None, seconds)
@@ -80,9 +84,13 @@ class Estimates:
     def _load(self) -> None:
         if self._is_loaded:
             return
-        self._is_loaded = True
-        for record in self._store.page(EstimateRecord, PLATFORM_PROJECT):
-            self._records.setdefault(record.spec.task_kind, {})[record.spec.resource_class] = record
+        records: dict[str, dict[str, EstimateRecord]] = {}
+        last = ""
+        while page := self._store.page(EstimateRecord, PLATFORM_PROJECT, before=last):
+            for record in page:
+                records.setdefault(record.spec.task_kind, {})[record.spec.resource_class] = record
+            last = page[-1].id
+        self._records, self._is_loaded = records, True
 
 
 def _kind(task: Task) -> str:

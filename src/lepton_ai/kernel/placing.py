@@ -49,13 +49,16 @@ class Placing:
         """The newest snapshot with its plan, for explanations."""
         return self._last
 
-    def place(self, world: Objects, runtime: Runtime, now: datetime) -> list[Change]:
-        """Return the changes that start what the scheduler starts, and that tell the others why they wait."""
-        snapshot = self._builder.build(world.all(Node), world.all(Task), now)
+    def place(self, world: Objects, runtime: Runtime, now: datetime, crowded: Collection[str] = ()) -> list[Change]:
+        """Return the changes that start what the scheduler starts, and that tell the others why they wait.
+
+        Nothing starts on a `crowded` node: something runs there that no task holds.
+        """
+        snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
         if self.is_paused:
             return []
-        if self._last is not None and _is_same(snapshot, self._last[0]):
-            return []
+        if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
+            return []  # A plan that placed something changes the world; if the world is the same, it was not carried out.
         plan = schedule(snapshot, self.policy)
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)}
@@ -88,15 +91,15 @@ class Placing:
         )
 
     def _tell(self, world: Objects, wait: Wait, now: datetime) -> Change | None:
-        told = self._told.get(wait.task_id)
-        if told is not None and told[0] == wait.refusal and now - told[1] < RENEW_REASON:
-            return None
         task = world.get(Task, wait.task_id)
-        self._told[wait.task_id] = (wait.refusal, now)
-        reason = Reason(code=wait.refusal.value, sentence=wait.sentence)
-        if task is None or task.status.reason == reason:
+        if task is None:
             return None
-        return update(task.with_status(reason=reason))
+        told, reason = self._told.get(wait.task_id), task.status.reason
+        if told is not None and told[0] == wait.refusal == reason.code and now - told[1] < RENEW_REASON:
+            return None
+        self._told[wait.task_id] = (wait.refusal, now)
+        newest = Reason(code=wait.refusal.value, sentence=wait.sentence)
+        return update(task.with_status(reason=newest)) if newest != reason else None
 
 
 def _is_same(new: Snapshot, old: Snapshot) -> bool:

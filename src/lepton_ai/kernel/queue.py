@@ -39,14 +39,16 @@ class SnapshotBuilder:
         self._expect = expect
         self._views: dict[str, tuple[int, WaitingTask]] = {}
 
-    def build(self, nodes: Collection[Node], tasks: Collection[Task], now: datetime) -> Snapshot:
-        """Return the snapshot of this moment, waiting tasks in the order in which they were made."""
+    def build(
+        self, nodes: Collection[Node], tasks: Collection[Task], now: datetime, closed: Collection[str] = ()
+    ) -> Snapshot:
+        """Return the snapshot of this moment; nothing may start on the `closed` nodes."""
         waiting = [t for t in tasks if t.status.state is TaskState.WAITING and not t.spec.stop_requested]
         views = {task.id: self._view(task, now) for task in waiting}
         self._views = {object_id: (version, view) for object_id, (version, view) in views.items()}
         return Snapshot(
             now=now,
-            nodes=tuple(self._node(node) for node in sorted(nodes, key=lambda node: node.name)),
+            nodes=tuple(self._node(node, node.name in closed) for node in sorted(nodes, key=lambda node: node.name)),
             waiting=tuple(view for _, view in views.values()),
             running=tuple(self._running(task) for task in tasks if task.status.allocations and not task.is_final()),
         )
@@ -75,7 +77,7 @@ class SnapshotBuilder:
             end = start + timedelta(seconds=min(seconds, FOREVER_SECONDS)) if start else None
         return RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
 
-    def _node(self, node: Node) -> NodeView:
+    def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware
         assert hardware is not None
         return NodeView(
@@ -87,5 +89,5 @@ class SnapshotBuilder:
                 DeviceView(device.id, device.kind, device.memory_bytes, device.share_milli)
                 for device in hardware.devices
             ),
-            is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned,
+            is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )

@@ -7,26 +7,28 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
-from lepton_ai.errors import LeptonError, NotFound
+from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import dispatch, tasks
 from lepton_ai.kernel.backoff import Backoff
-from lepton_ai.kernel.change import Change, Note
+from lepton_ai.kernel.change import Change
 from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.nodes import observe_nodes
 from lepton_ai.kernel.placing import Placing
-from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.registry import OpenService
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.world import World
-from lepton_ai.types.base import AnyObject
 from lepton_ai.types.node import Hardware, Node
-from lepton_ai.types.task import ExitKind, Replica, Task, TaskState
+from lepton_ai.types.task import Replica, Task, TaskState
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
@@ -84,27 +86,37 @@ class Loop:
     def run(self) -> None:
         """Work until stopped: a pass whenever something changed or is due."""
         while not self._ended.is_set():
-            self._woken.wait(self._seconds_to_next())
+            self._woken.wait(self.seconds_to_next())
             self._woken.clear()
             if self._ended.is_set():
                 return
-            try:
-                self.run_pass()
-            except LeptonError as error:
-                # The store or the state folder refuses: nothing was lost, because nothing was acknowledged.
-                log.error("pass_failed error=%s", error)
-                self._wait_after_failure()
-            except Exception:
-                log.exception("pass_failed")
-                self._wait_after_failure()
+            if not self.try_pass():
+                self._ended.wait(self._backoff.failed("", self._parts.clock.now()).total_seconds())
+
+    def try_pass(self) -> bool:
+        """Do one pass; tell whether it came to its end. After one that did not, everything is looked at again."""
+        try:
+            self.run_pass()
+        except LeptonError as error:
+            # The store or the state folder refuses: nothing was lost, because nothing was acknowledged.
+            log.error("pass_failed error=%s", error)
+        except Exception:
+            log.exception("pass_failed")
+        else:
+            self._backoff.succeeded("")
+            return True
+        self._next_resync = self._parts.clock.now()
+        self._parts.estimates.forget()
+        return False
 
     def run_pass(self) -> None:
         """Do one pass over everything that may be out of line."""
         now = self._parts.clock.now()
         # 1. See what was committed and what runs.
         self._collect_dirty(now)
-        seen = self._parts.runtime.replicas()
+        # Nodes first: what a node runs that comes back in between is then not mistaken for lost while the node is not.
         nodes = {node.name: node for node in self._parts.runtime.nodes()}
+        seen = self._parts.runtime.replicas()
         # 2. Bring nodes and tasks up to what was seen.
         new = lambda kind: new_id(kind, now)  # noqa: E731 - it closes over this pass's time
         self._commit(list(observe_nodes(self._world.all(Node), list(nodes.values()), now, new)))
@@ -112,11 +124,15 @@ class Loop:
         # 3. Ask the services about each object that changed.
         self._commit(self._decide(now))
         # 4. Place what waits.
-        self._commit(self._parts.placing.place(self._world, self._parts.runtime, now))
+        strays = sorted(seen.keys() - self._kept())  # in one order, so that a simulated history can be replayed
+        # A node that was away may still run what was given up for lost: it has no room before that has ended.
+        crowded = {seen[replica_id].node for replica_id in strays if seen[replica_id].exit is None}
+        self._commit(self._parts.placing.place(self._world, self._parts.runtime, now, crowded))
         # 5. Act: tell the runtime what it should be doing, and the services to do the same outside.
         self._act(seen, {name: node.hardware for name, node in nodes.items()}, now)
+        self._let_go({replica_id: seen[replica_id] for replica_id in strays}, now)
         for name, service in self._opened.items():
-            self._apply(name, service, now)
+            self._guard(name, now, partial(service.apply, self._world, now))
 
     def _collect_dirty(self, now: datetime) -> None:
         with self._lock:
@@ -160,9 +176,9 @@ class Loop:
                 break
             thing = self._world.by_id(object_id)
             service = self._services.get(thing.KIND) if thing is not None else None
-            if thing is None or service is None or not self._backoff.may_try(object_id, now):
+            if thing is None or service is None:
                 continue
-            decision = self._guard(thing, now, lambda s=service, t=thing: s.decide(t, self._world, now))  # type: ignore[misc]
+            decision = self._guard(object_id, now, partial(service.decide, thing, self._world, now))
             if decision is not None:
                 changes.extend(decision.changes)
                 self._remember(object_id, decision)
@@ -174,71 +190,64 @@ class Loop:
         for other in decision.depends_on:
             self._dependents.setdefault(other, set()).add(object_id)
 
+    def _kept(self) -> set[str]:
+        """Return the ids of the replicas that some task holds."""
+        active = [task for task in self._world.all(Task) if task.status.state in ACTIVE]
+        return {task.replica_id(allocation.rank) for task in active for allocation in task.status.allocations}
+
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
-        kept: set[str] = set()
         for task in self._world.all(Task):
-            if task.status.state not in ACTIVE:
-                continue
-            kept.update(task.replica_id(allocation.rank) for allocation in task.status.allocations)
-            if self._backoff.may_try(task.id, now):
-                self._guard(task, now, lambda t=task: self._start_or_stop(t, seen, hardware))  # type: ignore[misc]
-        for replica_id in seen.keys() - kept:
-            self._let_go(replica_id, seen[replica_id])
-        for task in self._world.take_deleted_tasks():
-            for rank in range(len(task.status.allocations)):
-                self._parts.runtime.forget(task.replica_id(rank), delete_log=True)
+            if task.status.state in ACTIVE:
+                self._guard(task.id, now, partial(self._start_or_stop, task, seen, hardware))
 
     def _start_or_stop(self, task: Task, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware]) -> None:
-        try:
-            dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
-        except NotFound as error:
-            note = Note("secret_missing", str(error))
-            now = self._parts.clock.now()
-            self._commit([tasks.move(task, TaskState.FINISHED, note, outcome=ExitKind.NOT_STARTED, finished_at=now)])
+        refused = dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
+        now = self._parts.clock.now()
+        # One rank is enough: it breaks its gang.
+        self._commit([tasks.refuse(task, rank, note, now) for rank, note in list(refused.items())[:1]])
 
-    def _let_go(self, replica_id: str, replica: Replica) -> None:
-        """Drop a replica that no active task wants: recorded if it ended, stopped if it runs on."""
-        if replica.exit is not None:
-            self._parts.runtime.forget(replica_id, delete_log=False)
-        else:
-            self._parts.runtime.stop(replica_id, timedelta(0))
+    def _let_go(self, strays: Mapping[str, Replica], now: datetime) -> None:
+        """Drop the replicas that no task holds: forgotten if they ended, stopped if they run on."""
+        runtime = self._parts.runtime
+        for replica_id, replica in strays.items():
+            if replica.exit is not None:
+                self._guard(replica_id, now, partial(runtime.forget, replica_id, delete_log=False))
+            else:
+                self._guard(replica_id, now, partial(runtime.stop, replica_id, timedelta(0)))
+        for task in self._world.deleted_tasks():
+            if self._guard(task.id, now, partial(self._delete_logs, task)):
+                self._world.forget_deleted(task)
 
-    def _guard(self, thing: AnyObject, now: datetime, work: Callable[[], Decision | None]) -> Decision | None:
-        """Do the work for one object; whatever goes wrong there keeps no other object from its turn."""
+    def _delete_logs(self, task: Task) -> bool:
+        for allocation in task.status.allocations:
+            self._parts.runtime.forget(task.replica_id(allocation.rank), delete_log=True)
+        return True
+
+    def _guard(self, key: str, now: datetime, work: Callable[[], Result]) -> Result | None:
+        """Do the work, unless it failed a moment ago; whatever goes wrong in it keeps no other from its turn."""
+        if not self._backoff.may_try(key, now):
+            return None
         try:
             result = work()
         except Exception as error:
-            wait = self._backoff.failed(thing.id, now)
-            self._due[thing.id] = now + wait
-            log.warning("object_failed kind=%s id=%s error=%r", thing.KIND, thing.id, error, exc_info=True)
+            self._due[key] = now + self._backoff.failed(key, now)
+            is_ours = not isinstance(error, LeptonError)
+            log.warning("work_failed about=%s error=%s", key, error, exc_info=is_ours)
             return None
-        self._backoff.succeeded(thing.id)
+        self._backoff.succeeded(key)
         return result
-
-    def _apply(self, name: str, service: OpenService, now: datetime) -> None:
-        """Let one service act outside; if it cannot, it is asked again later, and the others are not kept waiting."""
-        if not self._backoff.may_try(name, now):
-            return
-        try:
-            service.apply(self._world, now)
-        except Exception as error:
-            self._due[name] = now + self._backoff.failed(name, now)
-            log.warning("apply_failed service=%s error=%s", name, error, exc_info=not isinstance(error, LeptonError))
-        else:
-            self._backoff.succeeded(name)
 
     def _commit(self, changes: list[Change]) -> None:
         for start in range(0, len(changes), COMMIT_MAX):
             done = self._parts.store.commit(changes[start : start + COMMIT_MAX], actor=ACTOR, strict=False)
             # What lost a race is still wrong at the next pass, which sees the newer version.
             self._dirty.update(change.object.id for change in done.conflicts)
+            if done.conflicts:
+                self._parts.estimates.forget()
             self._mark(self._world.absorb(done))
 
-    def _seconds_to_next(self) -> float:
+    def seconds_to_next(self) -> float:
+        """Return how long the loop may rest if nothing wakes it."""
         now = self._parts.clock.now()
         moments = [*self._due.values(), self._next_resync]
         return 0.0 if self._dirty else max(0.0, (min(moments) - now).total_seconds())
-
-    def _wait_after_failure(self) -> None:
-        self._next_resync = self._parts.clock.now()
-        threading.Event().wait(self._backoff.failed("", self._parts.clock.now()).total_seconds())

@@ -44,15 +44,35 @@ def observe(task: Task, seen: Mapping[str, Replica], nodes: Collection[str], now
     may_start = task.status.state is TaskState.STARTING and not task.spec.stop_requested
     if len(exits) == len(known) and (len(known) == len(replicas) or not may_start):
         return _finish(task, known, now)
-    bad = [replica for replica in exits if replica.exit and replica.exit.kind is not ExitKind.SUCCEEDED]
-    if task.status.state is not TaskState.STOPPING and (bad or task.spec.stop_requested):
-        return move(task, TaskState.STOPPING, _why_stopping(task, bad), replicas=known)
+    bad = [replica for replica in exits if _broke(replica)]
+    if task.status.state is not TaskState.STOPPING and task.spec.stop_requested:
+        note = Note("stopping", task.spec.stop_reason or "Stopping on request.")
+        return move(task, TaskState.STOPPING, note, replicas=known)
+    if task.status.state is not TaskState.STOPPING and (cause := decisive(bad)) and cause.exit:
+        note = Note(
+            "gang_broken", f"{_ending(task, cause)} The others are stopped, because a gang needs all its ranks."
+        )
+        return move(task, TaskState.STOPPING, note, replicas=known, outcome=cause.exit.kind)
     if task.status.state is TaskState.STARTING and _all_ran(replicas):
         note = Note("started", f"Runs on {_where(known)}.")
         return move(task, TaskState.RUNNING, note, replicas=known, started_at=_first_start(known, now))
     if known != task.status.replicas:
         return update(task.with_status(replicas=known, reason=_progress(task, known)))
     return None
+
+
+def refuse(task: Task, rank: int, note: Note, now: datetime) -> Change:
+    """Return the change that records that one rank cannot start; `observe` does the rest, as with any other end."""
+    replica = Replica(
+        rank=rank,
+        node=task.status.allocations[rank].node,
+        state=ReplicaState.EXITED,
+        finished_at=now,
+        exit=ReplicaExit(kind=ExitKind.NOT_STARTED, sentence=note.sentence),
+    )
+    others = [other for other in task.status.replicas if other.rank != rank]
+    replicas = tuple(sorted((*others, replica), key=lambda one: one.rank))
+    return update(task.with_status(replicas=replicas), note)
 
 
 def cancel(task: Task, now: datetime) -> Change:
@@ -65,6 +85,10 @@ def decisive(replicas: Collection[Replica]) -> Replica | None:
     """Return the replica whose end explains the end of the gang; the earliest among equals."""
     ended = [replica for replica in replicas if replica.exit is not None]
     return min(ended, key=_blame) if ended else None
+
+
+def _broke(replica: Replica) -> bool:
+    return replica.exit is not None and replica.exit.kind is not ExitKind.SUCCEEDED
 
 
 def _blame(replica: Replica) -> tuple[int, float, int]:
@@ -91,15 +115,16 @@ def _replica(
 
 
 def _finish(task: Task, replicas: tuple[Replica, ...], now: datetime) -> Change:
-    last = decisive(replicas)
+    # What a rank says while the gang is being stopped (an exit code, a signal) is our doing; what broke it came first.
+    cause = task.status.outcome
+    last = decisive([one for one in replicas if cause in {None, one.exit.kind if one.exit else None}])
     if last is None or last.exit is None:
         return move(
             task, TaskState.FINISHED, Note("stopped", "Stopped before it started."), outcome=ExitKind.STOPPED,
             finished_at=now, replicas=(),
         )  # fmt: skip
     outcome = last.exit.kind
-    # What a rank says while we are stopping the gang (an exit code, a signal) is our doing, unless it came first.
-    if task.spec.stop_requested and outcome in {ExitKind.FAILED, ExitKind.SIGNALED, ExitKind.LOST}:
+    if task.spec.stop_requested and cause is None and outcome in {ExitKind.FAILED, ExitKind.SIGNALED, ExitKind.LOST}:
         outcome = ExitKind.STOPPED
     return move(
         task,
@@ -121,12 +146,6 @@ def _ending(task: Task, replica: Replica) -> str:
         ExitKind.STOPPED: task.spec.stop_reason or "Stopped on request.",
     }
     return replica.exit.sentence or sentences.get(replica.exit.kind, f"{who}{replica.exit.kind.value}.")
-
-
-def _why_stopping(task: Task, bad: list[Replica]) -> Note:
-    if task.spec.stop_requested:
-        return Note("stopping", task.spec.stop_reason or "Stopping on request.")
-    return Note("gang_broken", f"{_ending(task, bad[0])} The others are stopped, because a gang needs all its ranks.")
 
 
 def _all_ran(replicas: tuple[Replica | None, ...]) -> bool:

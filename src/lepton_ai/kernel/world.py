@@ -24,7 +24,7 @@ class World:
         self._objects: dict[str, AnyObject] = {}
         self._by_kind: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
-        self._deleted: list[Task] = []
+        self._deleted: dict[str, Task] = {}
 
     def refresh(self) -> set[str]:
         """Read what was committed since the last call; return the ids that changed, and their owners'."""
@@ -48,10 +48,13 @@ class World:
         self._revision = done.revision
         return self._take(done.seen)
 
-    def take_deleted_tasks(self) -> Sequence[Task]:
-        """Return the tasks whose deletion was seen since the last call, so that their logs can go too."""
-        deleted, self._deleted = self._deleted, []
-        return deleted
+    def deleted_tasks(self) -> Sequence[Task]:
+        """Return the tasks whose deletion was seen and whose logs may still be there."""
+        return list(self._deleted.values())
+
+    def forget_deleted(self, task: Task) -> None:
+        """Take note that nothing is left of a deleted task."""
+        self._deleted.pop(task.id, None)
 
     def get(self, kind: type[T], object_id: str) -> T | None:
         """Return the object of that id, if it is live or owned by a live one."""
@@ -75,8 +78,9 @@ class World:
         return set(self._by_kind[kind])
 
     def tasks_of(self, owner_id: str) -> Sequence[Task]:
-        """Return the tasks of a live owner, oldest first."""
-        return sorted(self._tasks.get(owner_id, {}).values(), key=lambda task: task.id)
+        """Return the tasks of a live owner, oldest first: by attempt, and by index within it."""
+        # Not by id: ids count in decimal without leading zeros, so that attempt 10 would come before attempt 9.
+        return sorted(self._tasks.get(owner_id, {}).values(), key=lambda task: (task.spec.attempt, task.spec.index))
 
     def _take(self, seen: Sequence[Seen]) -> set[str]:
         changed: set[str] = set()
@@ -88,7 +92,7 @@ class World:
             else:
                 self._drop(thing)
                 if one.is_deleted and isinstance(thing, Task):
-                    self._deleted.append(thing)
+                    self._deleted[thing.id] = thing
         self._sweep(changed)
         return changed
 

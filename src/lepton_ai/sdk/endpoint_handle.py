@@ -69,13 +69,17 @@ class EndpointHandle:
     def wait_ready(self, timeout: Timeout = None) -> EndpointHandle:
         """Return once a replica answers; an endpoint that sleeps counts as ready, since its first request wakes it.
 
-        Raises Unavailable with the reason if it failed, and TimedOut.
+        Raises Unavailable with the reason if it failed or is scaled to 0, and TimedOut.
         """
         self.object = wait_for(self._endpoints, self.object, lambda seen: seen.status.state in _SETTLED, timeout)
         if self.state is EndpointState.FAILED:
             raise Unavailable(
                 f"The endpoint {self.name!r} failed: {self.status.reason}",
                 hint=f"See: lepton endpoint logs {self.name}",
+            )
+        if self.spec.replicas == 0:
+            raise Unavailable(
+                f"The endpoint {self.name!r} is scaled to 0.", hint=f"Start it: lepton endpoint scale {self.name} 1"
             )
         return self
 
@@ -104,7 +108,7 @@ class EndpointHandle:
                     yield json.loads(line)
 
     def scale(self, replicas: int) -> EndpointHandle:
-        """Ask for so many replicas; 0 lets it sleep until the next request."""
+        """Ask for so many replicas; 0 refuses requests until it is scaled again (`idle_timeout` sleeps and wakes)."""
         return self.update(replicas=replicas)
 
     def update(self, **spec: object) -> EndpointHandle:

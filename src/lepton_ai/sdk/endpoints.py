@@ -83,7 +83,7 @@ class Endpoints:
         return map(self._handle, self.collection.each())
 
     def scale(self, name: str, replicas: int) -> EndpointHandle:
-        """Ask for so many replicas; 0 lets it sleep until the next request."""
+        """Ask for so many replicas; 0 refuses requests until it is scaled again."""
         return self.get(name).scale(replicas)
 
     def update(self, name: str, **spec: object) -> EndpointHandle:

@@ -22,6 +22,8 @@ R = TypeVar("R")
 class RemoteFunction(Generic[P, R]):
     """A decorated function. Calling it runs it here; `submit`, `remote` and `map` run it on the platform."""
 
+    __name__: str
+
     def __init__(self, jobs: Jobs, function: Callable[P, R], options: JobOptions) -> None:
         self.function = function
         self.options = options

@@ -92,7 +92,7 @@ def _problem_of(response: httpx.Response, target: Target) -> LeptonError:
     message += _places(body.get("errors"), message)
     hint = _text(body, "hint")
     if body.get("request_id") and status >= 500:
-        hint = f"{hint} Request {_text(body, 'request_id')}.".strip()
+        hint = f"{hint} (request {_text(body, 'request_id')})".strip()
     kind = by_code(_text(body, "code"))
     if kind is LeptonError:
         kind = _BY_STATUS.get(status, LeptonError)

@@ -29,7 +29,9 @@ def wait_for(collection: Collection[K], seen: K, is_done: Callable[[K], bool], t
     if is_done(seen):
         return seen
     until = time.monotonic() + seconds_of(timeout)
-    latest = seen
+    latest = collection.get(seen.id)  # Often done by now, and a look is cheaper than a stream of its own.
+    if is_done(latest):
+        return latest
 
     def open_at(cursor: str, silence_seconds_max: float) -> Call:
         # A server that knows `name` sends this object's changes alone; one that does not sends all, sorted out below.

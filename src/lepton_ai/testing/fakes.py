@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lepton_ai.services.endpoints.prober import Target
@@ -33,7 +32,7 @@ class FakeDataPlane:
     def __init__(self) -> None:
         self.routes: Mapping[tuple[str, str], EndpointRoute] = {}
         self.tokens: Sequence[TokenGrant] = ()
-        self.counted: dict[tuple[str, str], EndpointFigures] = {}
+        self.last_request_seconds_ago: dict[tuple[str, str], float] = {}
         self.in_flight: dict[str, int] = {}
 
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
@@ -41,16 +40,17 @@ class FakeDataPlane:
         self.tokens = tuple(tokens)
 
     def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
-        return {
-            key: replace(
-                self.counted.get(key, EndpointFigures()),
-                servers={
-                    server.id: ServerFigures(is_up=True, in_flight=self.in_flight.get(server.id, 0))
-                    for server in route.servers
-                },
-            )
-            for key, route in self.routes.items()
+        return {key: self._figures(key, route) for key, route in self.routes.items()}
+
+    def _figures(self, key: tuple[str, str], route: EndpointRoute) -> EndpointFigures:
+        servers = {
+            server.id: ServerFigures(in_flight=self.in_flight.get(server.id, 0), is_up=True) for server in route.servers
         }
+        return EndpointFigures(
+            in_flight=sum(server.in_flight for server in servers.values()),
+            last_request_seconds_ago=self.last_request_seconds_ago.get(key),
+            servers=servers,
+        )
 
     def url(self, project: str, name: str) -> str:
         return f"https://127.0.0.1:8443/endpoints/{project}/{name}/"

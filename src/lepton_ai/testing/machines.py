@@ -47,7 +47,7 @@ def random_machines(random: Random) -> Sequence[FakeNode]:
 
 
 def _device(node: str, index: int, kind: str) -> Device:
-    vendor = kind.split("-")[0]
+    vendor = kind.split("-", maxsplit=1)[0]
     return Device(
         id=f"{node}-device-{index}",
         index=index,

@@ -36,7 +36,7 @@ SETTINGS = Settings(home=Path("/nowhere"), memory_reserved_bytes=0)
 
 
 def empty_engine(engine: sa.Engine | None = None) -> sa.Engine:
-    """Return a database in memory with current tables and no rows; an `engine` used before is emptied, which is fast."""
+    """Return a database in memory with current tables and no rows. To empty the `engine` of before is fast."""
     if engine is None:
         return open_engine("sqlite://")
     with engine.execution_options(writes=True).begin() as connection:

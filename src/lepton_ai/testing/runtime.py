@@ -16,6 +16,7 @@ from lepton_ai.types.task import Replica
 FIRST_PORT = 20000
 PREPARING_SECONDS_MAX = 3.0
 STOP_SECONDS_MAX = 2.0
+KILL_SECONDS_MAX = 3.0  # a large process takes its time to go, SIGKILL or not
 REPEATS_AFTER_SECONDS_MAX = 90.0
 
 
@@ -29,6 +30,13 @@ class FakeNode:
     is_reachable: bool = True
     lag: timedelta = timedelta(0)  # how old the news are that it tells
     processes: dict[str, Process] = field(default_factory=dict)
+    told: datetime | None = None  # the moment that its newest news are of
+
+    def news_of(self, now: datetime) -> datetime:
+        """Return the moment that it tells about now; news may be late, and never go back."""
+        moment = now - self.lag
+        self.told = moment if self.told is None else max(self.told, moment)
+        return self.told
 
     @property
     def answers(self) -> bool:
@@ -64,7 +72,7 @@ class FakeRuntime:
         if not node.answers:
             raise unreachable(node.name)
         process = node.processes[replica_id]
-        if process.seen_at(self._clock.now() - node.lag).exit is not None:
+        if process.seen_at(node.news_of(self._clock.now())).exit is not None:
             process.is_forgotten = True
             process.is_log_deleted = process.is_log_deleted or delete_log
 
@@ -72,9 +80,8 @@ class FakeRuntime:
         self._faults.step()
         now = self._clock.now()
         return {
-            replica_id: process.seen_at(now - node.lag)
-            for node in self.fleet.values()
-            if node.answers
+            replica_id: process.seen_at(moment)
+            for node, moment in [(node, node.news_of(now)) for node in self.fleet.values() if node.answers]
             for replica_id, process in node.processes.items()
             if not process.is_forgotten
         }
@@ -178,7 +185,8 @@ class FakeRuntime:
         process = node.processes.get(replica_id)
         if process is not None:
             quick = min(grace, self._faults.delay(STOP_SECONDS_MAX, otherwise=0.1))
-            process.stop(self._clock.now(), grace if process.behaviour.is_stubborn else quick)
+            dying = self._faults.delay(KILL_SECONDS_MAX)
+            process.stop(self._clock.now(), (grace if process.behaviour.is_stubborn else quick) + dying)
 
     def _node_of(self, replica_id: str) -> FakeNode | None:
         return next((node for node in self.fleet.values() if replica_id in node.processes), None)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
-from lepton_ai.errors import Conflict
 from lepton_ai.kernel.change import Note, create, delete, update
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.registry import Service
@@ -22,7 +21,7 @@ from lepton_ai.types.task import Task
 
 GB = 10**9
 ACTOR = "ada"
-JOBS_MAX = 14
+JOBS_MAX = 10
 ENDPOINTS_MAX = 3
 T = TypeVar("T", bound=AnyObject)
 
@@ -51,10 +50,6 @@ class Users:
         weights, choices = zip(*acts, strict=True)
         self._random.choices(choices, weights)[0](store)
 
-    def has_blob(self, project: str, digest: str) -> bool:
-        """Every upload is there."""
-        return True
-
     def leave(self, store: Store) -> None:
         """Undo what would keep work from ending: cordons, and endpoints that can never be ready."""
         for node in store.page(Node):
@@ -74,7 +69,7 @@ class Users:
         if len(self.jobs) >= JOBS_MAX:
             return
         draw = self._random
-        gang = draw.choice((1, 1, 1, 2, 3, 4))
+        gang, names = draw.choice((1, 1, 1, 2, 3, 4)), self._names()
         spec = JobSpec(
             command=self._job_behaviour(gang).command(),
             resources=self._resources(),
@@ -85,7 +80,7 @@ class Users:
             retries=Retries(failed=draw.choice((0, 0, 2)), out_of_memory=draw.choice((0, 1)), lost_node=8),
             timeout=draw.choice((None, None, timedelta(seconds=8))),
             grace=timedelta(seconds=draw.choice((0, 1, 10))),
-            after=tuple(draw.sample(self._names(store), 1)) if self.jobs and draw.random() < 0.2 else (),
+            after=tuple(draw.sample(names, 1)) if names and draw.random() < 0.2 else (),
         )
         self._count += 1
         metadata = Metadata(
@@ -94,9 +89,8 @@ class Users:
         job = Job(metadata=metadata, spec=spec, status=JobStatus(submitted_at=self._clock.now()))
         self.jobs[job.id] = self._create(store, job)
 
-    def _names(self, store: Store) -> list[str]:
-        names = [job.name for job in self.jobs.values() if store.look_up(Job, job.project, job.name) is not None]
-        return names or [next(iter(self.jobs.values())).name]
+    def _names(self) -> list[str]:
+        return [job.name for job in self.jobs.values() if job.id not in self.deleted]
 
     def _job_behaviour(self, gang: int) -> Behaviour:
         draw = self._random

@@ -107,6 +107,15 @@ class PaperRuntime:
         )
         self._complete.add(replica_id)
 
+    def running(self) -> list[str]:
+        """Return the replicas that have not ended."""
+        return [name for name, replica in self._replicas.items() if replica.exit is None]
+
+    def lose(self, replica_id: str) -> None:
+        """Let a replica end so that nobody will ever know how."""
+        self.end(replica_id, ExitKind.LOST, -1)
+        self._complete.discard(replica_id)
+
     def write(self, replica_id: str, text: bytes) -> None:
         """Let a replica print."""
         self._logs[replica_id] = self._logs.get(replica_id, b"") + text

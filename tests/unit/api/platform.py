@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,19 @@ class Platform:
         """Create."""
         return self.call("POST", path, json=body, **more)
 
+    def together(self, *requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
+        """Send several requests of the administrator at the same moment."""
+        bearer = {"authorization": f"Bearer {self.admin}"}
+
+        async def send() -> list[httpx.Response]:
+            calls = [
+                self.client.request(method, path, headers={**bearer, **more.pop("headers", {})}, **more)
+                for method, path, more in requests
+            ]
+            return list(await asyncio.gather(*calls))
+
+        return self.runner.run(send())
+
     @contextmanager
     def stream(self, path: str, token: str | None = None) -> Iterator[Stream]:
         """Open a stream of server-sent events; leaving hangs up."""
@@ -136,6 +149,11 @@ class Platform:
         """Let the loop work until nothing more is to be done at this moment."""
         for _ in range(6):
             self.loop.run_pass()
+
+    def pass_seconds(self, seconds: float) -> None:
+        """Let time pass and the loop work."""
+        self.clock.turn(timedelta(seconds=seconds))
+        self.settle()
 
     def running_job(self, name: str = "work", **spec: Any) -> str:
         """Create a job, let it start and return the id of its first replica."""
@@ -156,6 +174,10 @@ class Platform:
         token = Token(metadata=self._metadata(Token.KIND, name), spec=spec)
         self.store.commit([create(user, Note("created", "For a test.")), create(token)], actor="test")
         return plain
+
+    def listeners(self) -> int:
+        """Return how many streams wait for news."""
+        return len(self.bell._waiting)
 
     def audit(self) -> list[AuditRecord]:
         """Return every audit record."""

@@ -130,9 +130,7 @@ def expected_verdict(operation: str, roles: Mapping[str, Role]) -> str:
 
 
 def test_the_table_of_permissions_is_the_one_written_here() -> None:
-    found = {
-        name: (p.role.value, p.scope.value, "changes" if p.changes else "sees") for name, p in OPERATIONS.items()
-    }
+    found = {name: (p.role.value, p.scope.value, "changes" if p.changes else "sees") for name, p in OPERATIONS.items()}
     assert found == EXPECTED
 
 
@@ -144,7 +142,7 @@ def test_every_operation_has_a_route_and_every_route_an_operation(shared: Platfo
 def test_only_what_describes_the_api_is_open_to_everybody(shared: Platform) -> None:
     guarded = {door.path for door in doors(shared.app)}
     free = {route.path for route in shared.app.routes} - guarded  # type: ignore[attr-defined]
-    assert free == {"/api/v1/openapi.json", "/api/docs", "/api/docs/oauth2-redirect"}
+    assert free == {"/api/v1/openapi.json", "/api/docs"}
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -211,9 +209,7 @@ def test_a_refused_user_is_named_in_the_audit(platform: Platform) -> None:
     )  # fmt: skip
 
 
-def test_foreign_projects_and_missing_ones_cannot_be_told_apart(
-    shared: Platform, tokens: Mapping[str, str]
-) -> None:
+def test_foreign_projects_and_missing_ones_cannot_be_told_apart(shared: Platform, tokens: Mapping[str, str]) -> None:
     every = [door for door in doors(shared.app) if door.is_in_project]
     answers = {
         project: [

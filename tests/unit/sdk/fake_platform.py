@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,11 +21,15 @@ Reply = Callable[[httpx.Request], httpx.Response]
 
 
 class FakePlatform:
-    """Give it replies with `on`; each request takes the next, and the last one stays. `requests` is what it saw."""
+    """Give it replies with `on`; each request takes the next, and the last one stays. `requests` is what it saw.
+
+    Uploads need no reply: it keeps them in `blobs`, by digest.
+    """
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self.naps: list[float] = []
+        self.blobs: dict[str, bytes] = {}
         self._replies: dict[tuple[str, str], list[Reply]] = {}
         target = Target(url=URL, token=TOKEN, token_source="LEPTON_TOKEN")
         self.connection = Connection(target, transport=httpx.MockTransport(self._answer), sleep=self.naps.append)
@@ -43,10 +48,20 @@ class FakePlatform:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)
+        if "/blobs/" in request.url.path:
+            return self._take_blob(request)
         replies = self._replies.get((request.method, request.url.path))
         assert replies, f"nobody expected {request.method} {request.url.path}"
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         return reply(request)
+
+    def _take_blob(self, request: httpx.Request) -> httpx.Response:
+        digest = request.url.path.rpartition("/")[2]
+        if request.method == "HEAD":
+            return httpx.Response(200 if digest in self.blobs else 404)
+        assert digest == f"sha256:{hashlib.sha256(request.content).hexdigest()}"
+        self.blobs[digest] = request.content
+        return httpx.Response(201, json={"digest": digest})
 
 
 def ok(value: object, status: int = 200) -> Reply:

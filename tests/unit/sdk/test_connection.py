@@ -23,7 +23,7 @@ from lepton_ai.errors import (
 from lepton_ai.sdk.connection import Call, Connection
 from lepton_ai.sdk.problems import REFUSED_DELAYS, RESTART_DELAYS
 from lepton_ai.sdk.profiles import Target
-from tests.unit.sdk.fake_platform import TOKEN, URL, FakePlatform, failing, ok, plain, problem
+from tests.unit.sdk.fake_platform import TOKEN, URL, FakePlatform, Reply, failing, ok, plain, problem
 
 PATH = "/api/v1/status"
 GET = Call("GET", PATH)
@@ -72,9 +72,11 @@ def test_streamed_content_is_made_anew_for_each_attempt(platform: FakePlatform) 
     assert [request.content for request in platform.requests] == [b"abc", b"abc"]
 
 
-@pytest.mark.parametrize("trouble", [plain(503), failing(httpx.ReadError("x")), failing(httpx.RemoteProtocolError("x"))])
-def test_what_may_have_been_carried_out_is_not_sent_twice_without_a_key(platform: FakePlatform, trouble: object) -> None:
-    platform.on("POST", PATH, trouble)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "trouble", [plain(503), failing(httpx.ReadError("x")), failing(httpx.RemoteProtocolError("x"))]
+)
+def test_what_may_have_been_carried_out_is_not_sent_twice_without_a_key(platform: FakePlatform, trouble: Reply) -> None:
+    platform.on("POST", PATH, trouble)
     with pytest.raises(Unavailable):
         platform.connection.send(UNSAFE)
     assert len(platform.requests) == 1
@@ -131,6 +133,13 @@ def test_a_problem_becomes_the_error_that_the_instance_meant(
     assert (type(refusal.value), refusal.value.message, refusal.value.hint) == (kind, "The fact.", "The step.")
 
 
+def test_our_own_mistake_is_told_with_the_number_of_the_request(platform: FakePlatform) -> None:
+    platform.on("GET", PATH, problem(500, "internal", "A mistake.", hint="See the log.", request_id="r-7"))
+    with pytest.raises(LeptonError) as refusal:
+        platform.connection.send(GET)
+    assert refusal.value.hint == "See the log. (request r-7)"
+
+
 def test_a_full_disk_is_told_of_at_once(platform: FakePlatform) -> None:
     platform.on("GET", PATH, problem(503, "storage_failed", "The disk is full."))
     with pytest.raises(StorageFailed):
@@ -147,8 +156,8 @@ def test_a_problem_names_each_place_that_is_wrong(platform: FakePlatform) -> Non
 
 
 @pytest.mark.parametrize("reply", [plain(401, b"<html>"), problem(401, "unauthenticated", "It has expired.")])
-def test_a_refused_token_is_named_by_its_source_and_never_shown(platform: FakePlatform, reply: object) -> None:
-    platform.on("GET", PATH, reply)  # type: ignore[arg-type]
+def test_a_refused_token_is_named_by_its_source_and_never_shown(platform: FakePlatform, reply: Reply) -> None:
+    platform.on("GET", PATH, reply)
     with pytest.raises(Unauthenticated, match="LEPTON_TOKEN") as refusal:
         platform.connection.send(GET)
     assert TOKEN not in str(refusal.value)
@@ -181,5 +190,5 @@ def test_a_number_that_json_does_not_know_is_refused(platform: FakePlatform) -> 
 
 
 def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="missing.pem"):
+    with pytest.raises(InvalidInput, match=r"missing\.pem"):
         Connection(Target(URL, TOKEN, "LEPTON_TOKEN", ca=str(tmp_path / "missing.pem")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import sys
 from pathlib import Path
@@ -47,10 +46,6 @@ def put(state: str, cursor: str = "1", **status: object) -> str:
     return event("put", job(state, **status), cursor)
 
 
-def blobs_are_there(platform: FakePlatform) -> None:
-    platform.connection  # noqa: B018
-
-
 def test_a_job_is_sent_with_what_differs_from_the_defaults(platform: FakePlatform) -> None:
     handle = platform.client.jobs.create("python train.py", name="train", replicas=2, labels={"team": "a"})
     assert platform.bodies("POST", JOBS) == [
@@ -79,26 +74,11 @@ def test_an_option_that_there_is_not_is_refused_with_those_that_there_are(platfo
 
 def test_a_working_directory_is_uploaded_once(platform: FakePlatform, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)\n")
-    platform.client.jobs._uploads  # noqa: B018
-    digests: list[str] = []
-
-    def remember(request: httpx.Request) -> httpx.Response:
-        digests.append(f"sha256:{hashlib.sha256(request.content).hexdigest()}")
-        return httpx.Response(201, json={})
-
-    path = f"{PROJECT}/blobs/{digest_of(tmp_path)}"
-    platform.on("HEAD", path, plain(404), plain(200)).on("PUT", path, remember)
     for _ in range(2):
         platform.client.jobs.create("python train.py", workdir=tmp_path)
-    assert len(platform.seen("PUT", path)) == 1
-    assert [body["spec"]["bundle"] for body in platform.bodies("POST", JOBS)] == digests * 2
-
-
-def digest_of(folder: Path) -> str:
-    from lepton_ai.sdk.bundle import pack
-
-    with pack(folder, bytes_max=10**6) as bundle:
-        return bundle.digest
+    (digest,) = platform.blobs
+    assert [request.method for request in platform.requests if "/blobs/" in request.url.path] == ["HEAD", "PUT", "HEAD"]
+    assert [body["spec"]["bundle"] for body in platform.bodies("POST", JOBS)] == [digest] * 2
 
 
 def test_waiting_ends_with_the_watch_and_not_by_polling(platform: FakePlatform) -> None:
@@ -106,16 +86,22 @@ def test_waiting_ends_with_the_watch_and_not_by_polling(platform: FakePlatform) 
     platform.on("GET", WATCH, stream(other, put("running", "2"), put("succeeded", "3", exit_code=0)))
     handle = created(platform).wait()
     assert (handle.state, handle.status.exit_code) == ("succeeded", 0)
-    assert len(platform.seen("GET", ONE)) == 1
+    assert len(platform.seen("GET", ONE)) == 2  # before the watch, and once it was open
 
 
 def test_an_end_that_came_before_the_watch_is_not_missed(platform: FakePlatform) -> None:
-    platform.on("GET", WATCH, stream(": ping\n\n")).on("GET", ONE, ok(job("failed")))
+    platform.on("GET", WATCH, stream(": ping\n\n")).on("GET", ONE, ok(job("running")), ok(job("failed")))
     assert created(platform).wait().state == "failed"
+    assert len(platform.seen("GET", ONE)) == 2
+
+
+def test_an_end_that_came_before_the_wait_needs_no_watch(platform: FakePlatform) -> None:
+    assert created(platform.on("GET", ONE, ok(job("failed")))).wait().state == "failed"
+    assert platform.seen("GET", WATCH) == []
 
 
 def test_a_ping_is_a_reason_to_look_again(platform: FakePlatform) -> None:
-    platform.on("GET", WATCH, stream(": ping\n\n")).on("GET", ONE, ok(job("running")), ok(job("stopped")))
+    platform.on("GET", WATCH, stream(": ping\n\n")).on("GET", ONE, *[ok(job("running"))] * 2, ok(job("stopped")))
     assert created(platform).wait().state == "stopped"
     assert len(platform.seen("GET", WATCH)) == 1
 
@@ -173,7 +159,7 @@ def test_what_a_function_raised_is_told_with_its_traceback(platform: FakePlatfor
     summary = {"type": "ValueError", "message": "no data", "traceback": "Traceback: line 7"}
     platform.on("GET", JOBS + "/train", ok(function_job("failed")))
     platform.on("GET", f"{ONE}/result", plain(200, pickle.dumps(("error", PYTHON, summary))))
-    with pytest.raises(JobFailed, match="(?s)ValueError: no data.*line 7"):
+    with pytest.raises(JobFailed, match=r"(?s)ValueError: no data.*line 7"):
         platform.client.jobs.get("train").result()
 
 

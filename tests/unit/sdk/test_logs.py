@@ -27,7 +27,9 @@ def texts(stream: LogStream) -> list[str]:
 
 
 def test_lines_are_whole_however_they_were_cut(platform: FakePlatform) -> None:
-    pieces = stream(log("Epoch 1, tr", "a"), log("ain loss: 0.5\n\nEpo", "b"), log("ch 2\r\n", "c"), log("end", "d"), END)
+    pieces = stream(
+        log("Epoch 1, tr", "a"), log("ain loss: 0.5\n\nEpo", "b"), log("ch 2\r\n", "c"), log("end", "d"), END
+    )
     assert texts(read(platform, pieces)) == ["Epoch 1, train loss: 0.5", "", "Epoch 2", "end"]
 
 

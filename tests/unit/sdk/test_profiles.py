@@ -8,6 +8,8 @@ import pytest
 
 from lepton_ai.errors import InvalidInput, NotFound, Unauthenticated
 from lepton_ai.sdk.profiles import Profile, list_profiles, read_profile, resolve, write_profile
+from lepton_ai.settings import default_home
+from lepton_ai.types.home import home_folder
 
 URL = "https://127.0.0.1:8443"
 LOCAL = Profile(URL, "lepton_local", "/home/ada/ca.pem", "vision")
@@ -49,7 +51,7 @@ def test_the_seeds_instance_is_a_profile_of_that_name(environment: dict[str, str
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(environment: dict[str, str]) -> None:
-    with pytest.raises(NotFound, match="'cluster'; profiles in .*: local") as refusal:
+    with pytest.raises(NotFound, match=r"'cluster'; profiles in .*: local") as refusal:
         resolve("cluster", "", "", environment)
     assert refusal.value.hint.endswith("lepton up --name cluster")
 
@@ -114,6 +116,11 @@ def test_a_token_with_a_line_end_is_refused_without_being_shown(environment: dic
 
 def test_no_token_is_shown_by_what_holds_one(environment: dict[str, str]) -> None:
     assert "lepton_local" not in repr(LOCAL) + repr(resolve("", "", "", environment))
+
+
+@pytest.mark.parametrize("environment_", [{}, {"LEPTON_HOME": ""}, {"LEPTON_HOME": "~/x"}, {"LEPTON_HOME": "x/y"}])
+def test_the_client_looks_where_the_core_keeps_its_state(environment_: dict[str, str]) -> None:
+    assert home_folder(environment_) == default_home(environment_)
 
 
 def test_profiles_are_listed_by_name(environment: dict[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ def parse(pieces: list[bytes]) -> list[ServerEvent]:
 def test_events_are_the_same_wherever_the_stream_is_cut(cuts: list[int]) -> None:
     content = STREAM.encode()
     edges = [0, *sorted(cuts), len(content)]
-    pieces = [content[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    pieces = [content[begin:end] for begin, end in itertools.pairwise(edges)]
     assert parse(pieces) == EVENTS
 
 
@@ -60,6 +62,6 @@ def test_a_line_that_never_ends_is_refused() -> None:
 def test_an_event_of_endless_lines_is_refused() -> None:
     parser = EventParser()
     line = b"data: " + b"x" * (EVENT_CHARS_MAX // 4) + b"\n"
+    fed = (event for _ in range(5) for event in parser.feed(line))
     with pytest.raises(Unavailable, match="more than"):
-        for _ in range(5):
-            list(parser.feed(line))
+        next(fed)

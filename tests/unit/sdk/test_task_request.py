@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from datetime import timedelta
 
 import pytest
@@ -79,8 +81,5 @@ def test_create_takes_each_option_that_a_request_has() -> None:
 
 
 def test_a_result_of_plain_data_is_read_back() -> None:
-    import pickle
-    import sys
-
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert read_result(pickle.dumps(("value", python, pickle.dumps(42)))) == 42

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lepton_ai.kernel.change import Change, Note, create, delete, update
 from lepton_ai.kernel.decision import Decision
-from lepton_ai.services.endpoints.summary import summarise
+from lepton_ai.services.endpoints.summary import BY_HAND, summarise
 from lepton_ai.services.endpoints.task import task_for, template_of
 from lepton_ai.types.endpoint import MOVES, Endpoint, EndpointState, EndpointStatus
 from lepton_ai.types.task import ExitKind, Task, TaskState
 
 RETRY_PAUSE = timedelta(seconds=1)  # doubled with each failure in a row
 RETRY_PAUSE_MAX = timedelta(minutes=1)
-SURGE_PATIENCE = timedelta(
-    seconds=5
-)  # how long an update waits for room beside the old replicas before it takes theirs
+SURGE_PATIENCE = timedelta(seconds=5)  # how long an update waits for room beside the old replicas; then it takes theirs
 DRAIN_MIN = timedelta(milliseconds=300)  # requests already on their way to a replica that leaves
 LOOK_AGAIN = timedelta(milliseconds=200)
 ENDED_KEPT = 8  # ended tasks kept for their logs; they also count failures in a row
@@ -32,6 +30,7 @@ class Traffic:
     in_flight: Mapping[str, int] | None = None
     idle_seconds: float = 0.0
     is_wanted: bool = False  # a request waits for it to wake
+    asked_since: Mapping[str, datetime] = field(default_factory=dict)  # by task id, while it is not ready
     url: str = ""
 
 
@@ -55,14 +54,13 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
         return _delete(endpoint, tasks)
     fleet = _sort(endpoint, tasks, traffic)
     wanted = _wanted(endpoint, traffic, fleet)
-    changes = [*_grow(endpoint, fleet, wanted, traffic, now), *_shrink(fleet, wanted, traffic, now)]
+    changes = [*_grow(endpoint, fleet, wanted, traffic, now), *_shrink(endpoint, fleet, wanted, traffic, now)]
     changes += _let_go(fleet.leaving, traffic, now)
     changes += _give_up(endpoint, fleet, traffic, now)
     changes += [delete(task) for task in fleet.ended[:-ENDED_KEPT]]
     status = summarise(endpoint, fleet.current, fleet.old, traffic, wanted=wanted, failures=fleet.failures, now=now)
-    is_settled = not (fleet.old or fleet.leaving) and len(traffic.ready) >= wanted
-    wait = _idle_check(endpoint, wanted) if is_settled else LOOK_AGAIN
-    return Decision((*changes, *_move(endpoint, status)), look_again_at=now + wait if wait else None)
+    moments = _moments(endpoint, fleet, wanted, traffic, now)
+    return Decision((*changes, *_move(endpoint, status)), look_again_at=min(moments, default=None))
 
 
 def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
@@ -88,7 +86,7 @@ def _wanted(endpoint: Endpoint, traffic: Traffic, fleet: Fleet) -> int:
     timeout = endpoint.spec.idle_timeout
     if timeout is None or traffic.is_wanted:
         return endpoint.spec.replicas
-    if endpoint.status.state is EndpointState.ASLEEP:
+    if endpoint.status.state is EndpointState.ASLEEP and endpoint.status.reason.code != BY_HAND:
         return 0
     is_up = any(task.id in traffic.ready for task in fleet.current)
     idle_long = is_up and traffic.idle_seconds >= timeout.total_seconds()
@@ -96,6 +94,8 @@ def _wanted(endpoint: Endpoint, traffic: Traffic, fleet: Fleet) -> int:
 
 
 def _grow(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:
+    if endpoint.spec.port and (fleet.old or fleet.leaving):
+        return []  # The port is free only once the old replica has let go of it.
     missing = wanted - len(fleet.current)
     coming = [task for task in fleet.current if task.id not in traffic.ready]
     if fleet.old:
@@ -112,11 +112,13 @@ def _retry_at(fleet: Fleet, now: datetime) -> datetime:
     return last + min(RETRY_PAUSE * (1 << (fleet.failures - 1)), RETRY_PAUSE_MAX)
 
 
-def _shrink(fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:
+def _shrink(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[Change]:
     """Drain what is too many: old replicas that new ones stand in for, or the newest ones after a scale-down."""
     ready = [task for task in fleet.current if task.id in traffic.ready]
     surplus_old = max(0, len(fleet.old) + min(len(ready), wanted) - wanted)
-    if not surplus_old and _update_lacks_room(fleet, now):
+    if endpoint.spec.port:
+        surplus_old = len(fleet.old)
+    elif not surplus_old and (moment := _surge_ends_at(fleet)) is not None and moment <= now:
         surplus_old = 1
     # Replicas that serve nobody yet go first.
     old = sorted(fleet.old, key=lambda task: (task.id in traffic.ready, task.spec.attempt))
@@ -125,11 +127,17 @@ def _shrink(fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> list[
     return [update(task.replace(spec=task.spec.replace(drain_requested_at=now))) for task in leaving]
 
 
-def _update_lacks_room(fleet: Fleet, now: datetime) -> bool:
-    waits = [t for t in fleet.current if t.status.state is TaskState.WAITING and t.metadata.created_at is not None]
-    return bool(fleet.old) and any(
-        now - t.metadata.created_at >= SURGE_PATIENCE for t in waits if t.metadata.created_at
-    )
+def _surge_ends_at(fleet: Fleet) -> datetime | None:
+    """Return when an old replica must go because its successor finds no room beside it; None while none must.
+
+    One at a time: the room of one that leaves, or has just left, is still to be given to the successor.
+    """
+    waiting = [task.status.submitted_at for task in fleet.current if task.status.state is TaskState.WAITING]
+    if not waiting or not fleet.old or fleet.leaving:
+        return None
+    ended = [task.status.finished_at for task in fleet.ended]
+    moments = [moment for moment in (*waiting, *ended) if moment is not None]
+    return max(moments) + SURGE_PATIENCE if moments else None
 
 
 def _let_go(leaving: Sequence[Task], traffic: Traffic, now: datetime) -> list[Change]:
@@ -148,15 +156,20 @@ def _let_go(leaving: Sequence[Task], traffic: Traffic, now: datetime) -> list[Ch
 
 def _give_up(endpoint: Endpoint, fleet: Fleet, traffic: Traffic, now: datetime) -> list[Change]:
     """Stop replicas that run but do not become ready."""
-    limit = endpoint.spec.start_timeout
-    return [
-        _stop(task, NOT_READY)
+    late = _late_at(endpoint, fleet, traffic)
+    return [_stop(task, NOT_READY) for task in fleet.current if task.id in late and late[task.id] <= now]
+
+
+def _late_at(endpoint: Endpoint, fleet: Fleet, traffic: Traffic) -> Mapping[str, datetime]:
+    """Return, for each replica that runs and is not ready, when it is too late for it.
+
+    Counted from when it was first asked: a core that has just started has asked nobody yet.
+    """
+    return {
+        task.id: max(task.status.started_at, traffic.asked_since[task.id]) + endpoint.spec.start_timeout
         for task in fleet.current
-        if task.id not in traffic.ready
-        and task.status.state is TaskState.RUNNING
-        and task.status.started_at is not None
-        and now - task.status.started_at >= limit
-    ]
+        if task.status.state is TaskState.RUNNING and task.status.started_at and task.id in traffic.asked_since
+    }
 
 
 def _delete(endpoint: Endpoint, tasks: Sequence[Task]) -> Decision:
@@ -176,10 +189,19 @@ def _ended_by_itself(task: Task) -> bool:
     return task.status.outcome is not ExitKind.STOPPED or task.spec.stop_reason == NOT_READY
 
 
-def _idle_check(endpoint: Endpoint, wanted: int) -> timedelta | None:
-    """Return when to look whether the endpoint may sleep: often enough to be late by no more than a tenth."""
+def _moments(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: datetime) -> Sequence[datetime]:
+    """Return when this must be decided anew although nothing has changed."""
+    moments = list(_late_at(endpoint, fleet, traffic).values())
+    if any(not task.spec.stop_requested for task in fleet.leaving):
+        moments.append(now + LOOK_AGAIN)  # Nobody tells when the last request in flight has ended.
+    if fleet.failures and len(fleet.current) < wanted:
+        moments.append(max(_retry_at(fleet, now), now))
+    if (surge_end := _surge_ends_at(fleet)) is not None:
+        moments.append(max(surge_end, now))
     timeout = endpoint.spec.idle_timeout
-    return max(timeout / 10, LOOK_AGAIN) if timeout is not None and wanted else None
+    if timeout is not None and wanted:
+        moments.append(now + max(timeout / 10, LOOK_AGAIN))  # It may fall asleep late by no more than a tenth.
+    return moments
 
 
 def _move(endpoint: Endpoint, status: EndpointStatus) -> tuple[Change, ...]:

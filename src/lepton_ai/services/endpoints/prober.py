@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,22 @@ class Target:
     port: int
     path: str
     owner_id: str
+
+
+class Probing(Protocol):
+    """What the service asks about its replicas: the prober here, one without sockets and threads in `testing`."""
+
+    def watch(self, targets: Collection[Target]) -> None:
+        """Ask these until they are ready, and forget all others."""
+
+    def ready(self) -> frozenset[str]:
+        """Return the ids that have answered."""
+
+    def trust(self, ids: Collection[str]) -> None:
+        """Count these as ready without asking."""
+
+    def close(self) -> None:
+        """Ask nobody any more."""
 
 
 class Prober:

@@ -10,7 +10,7 @@ from lepton_ai.kernel.registry import AsgiApp, Door, View
 from lepton_ai.services.endpoints.activator import Activator, Sleeper
 from lepton_ai.services.endpoints.decide import Traffic, decide
 from lepton_ai.services.endpoints.grants import grants
-from lepton_ai.services.endpoints.prober import Prober, Target
+from lepton_ai.services.endpoints.prober import Prober, Probing, Target
 from lepton_ai.services.endpoints.task import health_path
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, HealthCheck, Server, ServerState
@@ -26,15 +26,16 @@ WANTED_FOR = timedelta(seconds=2)  # a request that waits repeats its wish; one 
 class Endpoints:
     """Runs in the loop's thread, but for `look` and `want`, which the activator calls from the API's."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, prober: Probing) -> None:
         self._door = door
-        self._prober = Prober(door.wake)
+        self._prober = prober
         self._sleepers: Mapping[tuple[str, str], Sleeper] = {}
         self._wanted_until: dict[str, datetime] = {}
         self._awake_since: dict[str, datetime] = {}
         self._figures: tuple[datetime, Mapping[tuple[str, str], EndpointFigures]] | None = None
         self._activator = Activator(look=self.look, wake=self.want)
         self._has_trusted = False
+        self._asked_since: dict[str, datetime] = {}
 
     @property
     def gateway(self) -> AsgiApp | None:
@@ -55,12 +56,14 @@ class Endpoints:
         endpoints = sorted(view.all(Endpoint), key=lambda endpoint: endpoint.id)
         addresses = {node.name: node.status.address for node in view.all(Node)}
         reachable = {endpoint.id: _servers(endpoint, view.tasks_of(endpoint.id), addresses) for endpoint in endpoints}
-        if not self._has_trusted:
-            self._has_trusted = True
-            seen = [server for figures in self._ask(now).values() for server in figures.servers.items()]
-            self._prober.trust([name for name, server in seen if server.is_up])
         self._prober.watch([target for targets in reachable.values() for target, _ in targets])
-        ready = self._prober.ready()
+        ready = self._ready(now)
+        self._asked_since = {
+            target.id: self._asked_since.get(target.id, now)
+            for targets in reachable.values()
+            for target, _ in targets
+            if target.id not in ready
+        }
         routes = []
         for endpoint in endpoints:
             servers = tuple(server for _, server in reachable[endpoint.id] if server.id in ready)
@@ -94,7 +97,9 @@ class Endpoints:
     def _traffic(self, endpoint: Endpoint, tasks: Sequence[Task], now: datetime) -> Traffic:
         figures = self._ask(now).get((endpoint.project, endpoint.name), EndpointFigures())
         ids = {task.id for task in tasks if task.status.state is TaskState.RUNNING}
-        ready = self._prober.ready() & ids
+        ready = self._ready(now) & ids
+        for task_id in ids - ready:
+            self._asked_since.setdefault(task_id, now)
         is_wanted = self._wanted_until.get(endpoint.id, now) > now
         if is_wanted or not ready:
             self._awake_since[endpoint.id] = now
@@ -107,8 +112,18 @@ class Endpoints:
             # An endpoint that just woke has not been idle for long, whenever its last request was.
             idle_seconds=0.0 if is_busy else min(awake if last is None else last, awake),
             is_wanted=is_wanted,
+            asked_since={task_id: self._asked_since[task_id] for task_id in ids - ready},
             url=self._door.data_plane.url(endpoint.project, endpoint.name),
         )
+
+    def _ready(self, now: datetime) -> frozenset[str]:
+        """Return the replicas that answer. Before the first look, those count that the data plane finds up: it has
+        outlived the last core, and an endpoint that serves must not seem to have failed because a core has started."""
+        if not self._has_trusted:
+            self._has_trusted = True
+            servers = [server for figures in self._ask(now).values() for server in figures.servers.items()]
+            self._prober.trust([name for name, server in servers if server.is_up])
+        return self._prober.ready()
 
     def _ask(self, now: datetime) -> Mapping[tuple[str, str], EndpointFigures]:
         if self._figures is None or now - self._figures[0] >= FIGURES_AGE:
@@ -126,6 +141,8 @@ def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, 
         replica = task.status.replicas[0]
         address = addresses.get(replica.node, "")
         port = replica.port or endpoint.spec.port
+        if not port or not address:
+            continue  # Not known yet; the data plane would refuse the whole of what it is told.
         state = ServerState.READY if task.spec.drain_requested_at is None else ServerState.DRAIN
         server = Server(id=task.id, address=address, port=port, state=state, health_path=path or "/")
         found.append((Target(task.id, address, port, path, endpoint.id), server))
@@ -148,4 +165,4 @@ def _usable(servers: Sequence[Server]) -> tuple[Server, ...]:
 
 def open_endpoints(door: Door) -> Endpoints:
     """Return the service at work."""
-    return Endpoints(door)
+    return Endpoints(door, Prober(door.wake))

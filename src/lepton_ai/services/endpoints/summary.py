@@ -13,6 +13,7 @@ from lepton_ai.types.task import Task
 if TYPE_CHECKING:
     from lepton_ai.services.endpoints.decide import Traffic
 
+BY_HAND = "scaled_to_0"  # why it sleeps: no request wakes it, but a larger number of replicas does
 FAILED_AFTER = 3  # failures in a row without one replica ready
 
 
@@ -57,8 +58,11 @@ class _Counts(NamedTuple):
 def _state(endpoint: Endpoint, shown: Sequence[Task], counts: _Counts) -> tuple[EndpointState, Reason]:
     if counts.wanted == 0:
         # Also while the last replicas drain: the next decision must know that they were sent to sleep, not lost.
-        why = "Scaled to 0 by hand." if endpoint.spec.replicas == 0 else "Idle; the next request wakes it."
-        return EndpointState.ASLEEP, Reason(code="asleep", sentence=why)
+        by_hand, idle = "Scaled to 0 by hand.", "Idle; the next request wakes it."
+        is_by_hand = endpoint.spec.replicas == 0
+        return EndpointState.ASLEEP, Reason(code=BY_HAND, sentence=by_hand) if is_by_hand else Reason(
+            code="asleep", sentence=idle
+        )
     if counts.ready:
         return EndpointState.READY, _readiness(counts)
     if counts.failures >= FAILED_AFTER:

@@ -1,0 +1,24 @@
+"""One scheduling pass over 10,000 waiting tasks and 1,000 nodes, in every scenario of `scheduling_pass`."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks.figure import Figure, Report, at_most
+from benchmarks.scheduling_pass import GOAL_MS, NODES, TASKS, scenarios, timed
+
+PASSES = 9
+# Jobs and gangs, with devices and without, on nodes that are nearly full: what a busy cluster looks like.
+MAIN = "mixed, full"
+
+
+def measure() -> Report:
+    """Time each scenario; the main one comes first, then the others from the slowest."""
+    times = {name: timed(build(), PASSES)[0] for name, build in scenarios().items()}
+    order = sorted(times, key=lambda name: (name != MAIN, -statistics.median(times[name])))
+    figures: list[Figure] = [at_most(f"one pass, {name}", times[name], GOAL_MS, "ms") for name in order]
+    notes = [
+        f"{TASKS:,} waiting tasks and {NODES:,} nodes; median of {PASSES} passes after one that warms up. "
+        "`python -m benchmarks.scheduling_pass` shows p95 too, and weighs the order against first-fit FIFO."
+    ]
+    return Report(name="scheduling", title="Scheduling pass", figures=figures, notes=notes)

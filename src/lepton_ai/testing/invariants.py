@@ -1,0 +1,97 @@
+"""What must hold at every moment of a simulation, whatever goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from lepton_ai.errors import LeptonError
+from lepton_ai.kernel.change import Change, Committed
+from lepton_ai.testing.process import Process
+from lepton_ai.testing.runtime import FakeRuntime
+from lepton_ai.types import endpoint, job, task
+from lepton_ai.types.base import AnyObject
+from lepton_ai.types.endpoint import Endpoint
+from lepton_ai.types.job import Job
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
+from lepton_ai.types.task import Task
+
+
+class Mistakes(logging.Handler):
+    """Collects what the loop caught that is no error of the world around it, but our own mistake."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, LeptonError):
+            self.found.append("".join(traceback.format_exception(error)))
+
+
+class Watch:
+    """Looks at every commit and at every machine; raises AssertionError with what it saw."""
+
+    def __init__(self, runtime: FakeRuntime) -> None:
+        self._runtime = runtime
+        self._states: dict[str, str] = {}
+        self._begun: dict[str, Process] = {}
+        self.most_running = 0
+        runtime.on_begin = self._see_order
+
+    def see_commit(self, changes: Sequence[Change], done: Committed) -> None:
+        """Check that states move along the tables alone, and that each move has its event."""
+        notes = {change.object.id: change.notes for change in changes}
+        for one in done.seen:
+            moves = _moves_of(one.object)
+            if moves is None:
+                continue
+            thing, state = one.object, str(one.object.status.state)
+            before = self._states.get(thing.id, state)
+            self._states[thing.id] = state
+            assert type(thing).model_validate_json(thing.model_dump_json()) == thing, f"{thing.id} is not valid"
+            if state != before:
+                assert state in moves[before], f"{thing.id} went from {before} to {state}"
+                assert notes[thing.id], f"{thing.id} went from {before} to {state} without an event"
+
+    def see_machines(self, now: datetime) -> None:
+        """Check that no node holds more than it has."""
+        running = 0
+        for node in self._runtime.fleet.values():
+            held = [process.order for process in node.processes.values() if process.holds(now)]
+            running += len(held)
+            cpu = sum(order.allocation.cpu_milli for order in held)
+            memory = sum(order.allocation.memory_bytes for order in held)
+            shares: Counter[str] = Counter()
+            for order in held:
+                shares.update({share.device_id: share.share_milli for share in order.allocation.devices})
+            who = sorted(order.replica_id for order in held)
+            assert cpu <= node.hardware.threads * 1000, f"{node.name} runs {cpu} milli-CPU: {who} at {now}"
+            assert memory <= node.hardware.memory_bytes, f"{node.name} runs {memory} bytes: {who} at {now}"
+            assert max(shares.values(), default=0) <= WHOLE_DEVICE_MILLI, f"{node.name}: {shares} by {who} at {now}"
+        self.most_running = max(self.most_running, running)
+
+    def see_launches(self, now: datetime) -> None:
+        """Check that no replica was launched twice: not after it ran, nor on a second node."""
+        for node in self._runtime.fleet.values():
+            for replica_id, process in node.processes.items():
+                if process.has_begun(now):
+                    first = self._begun.setdefault(replica_id, process)
+                    assert first is process, f"{replica_id} was launched twice: {first.begins_at}, {process.begins_at}"
+
+    def _see_order(self, replica_id: str, process: Process) -> None:
+        assert replica_id not in self._begun, f"{replica_id} was ordered again after it ran"
+
+
+def _moves_of(thing: AnyObject) -> Mapping[str, frozenset[str]] | None:
+    if isinstance(thing, Task):
+        return {str(state): frozenset(map(str, to)) for state, to in task.MOVES.items()}
+    if isinstance(thing, Job):
+        return {str(state): frozenset(map(str, to)) for state, to in job.MOVES.items()}
+    if isinstance(thing, Endpoint):
+        return {str(state): frozenset(map(str, to)) for state, to in endpoint.MOVES.items()}
+    return None
