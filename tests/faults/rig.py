@@ -17,6 +17,9 @@ from typing import Any
 import httpx
 
 from lepton_ai.node.limits import detect_limits
+from lepton_ai.sdk.client import LeptonAI
+from lepton_ai.sdk.connection import Connection
+from lepton_ai.sdk.profiles import Target
 
 PATIENCE_SECONDS = 60.0
 JOBS = "/api/v1/projects/default/jobs"
@@ -27,13 +30,16 @@ Json = Any  # what the API answers with, looked at as a client without our class
 
 
 class Platform:
-    """One core with its data plane and its replicas. `settings` are as in the environment: LEPTON_<NAME>."""
+    """One core with its data plane and its replicas. `settings` in small letters are those of the core."""
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self.marks = home.with_name("marks")
         self._printed = home.with_name("core.out")
-        self._settings = {f"LEPTON_{name.upper()}": value for name, value in ({"port": "0"} | settings).items()}
+        self._settings = {
+            f"LEPTON_{name.upper()}" if name.islower() else name: value
+            for name, value in ({"port": "0"} | settings).items()
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._launched_at = 0.0
         self._client: httpx.Client | None = None
@@ -133,6 +139,11 @@ class Platform:
         found = self.call("GET", f"{collection}/{job['metadata']['id']}/logs")
         lines = [json.loads(line[6:]) for line in found.text.splitlines() if line.startswith("data: ")]
         return "".join(line.get("text", "") for line in lines)
+
+    def sdk(self, token: str = "", project: str = "default") -> LeptonAI:
+        """Return the client that users have."""
+        ca = str(self.home / "tls" / "ca.pem")
+        return LeptonAI.over(Connection(Target(self.url, token or self.token, "the test", ca, project)))
 
     def processes(self) -> Mapping[int, str]:
         """Return every living process that belongs to this state folder, with its command line."""

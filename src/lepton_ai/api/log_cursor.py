@@ -9,7 +9,7 @@ from lepton_ai.errors import InvalidInput
 
 # A gang of 1,000 replicas with 9 digits each is 10 kB: a cursor is sent back in a URL, for which HAProxy has 16 kB.
 CURSOR_MAX = 12_000
-# "~9-task-a,task-b:5.7": all that was made up to moment 9 and task-a is read; of task-b, 5 bytes of rank 0, 7 of rank 1.
+# "~9-task-a,task-b:5.7": all up to task-a, made at moment 9, is read; of task-b, 5 bytes of rank 0, 7 of rank 1.
 _PART = re.compile(r"([a-z0-9-]{1,64}):((?:[0-9]{0,18}\.)*[0-9]{1,18})")
 _DONE = re.compile(r"~([0-9]{16}-[a-z0-9-]{1,64})")
 

@@ -82,6 +82,8 @@ class LogReader:
     def read(self, task: Task, rank: int) -> dict[str, Any] | None:
         """Return the next piece of one replica's log as the API shows it, or None if there is nothing new."""
         replica_id = task.replica_id(rank)
+        if task.id not in self._tasks or replica_id in self._done:
+            return None
         offset = self.cursor.get(task.id, rank)
         if offset is None:
             offset = self._tail(replica_id) if self._selection.tail_bytes else 0

@@ -58,7 +58,7 @@ class Placing:
         if self.is_paused:
             return []
         if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
-            return []  # A plan that placed something changes the world; if the world is the same, it was not carried out.
+            return []  # A plan that placed something changes the world; if it did not, it was not carried out.
         plan = schedule(snapshot, self.policy)
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)}

@@ -148,7 +148,8 @@ class Simulation:
         """Let users act, and strike a node or the core now and then."""
         for _ in range(self.random.choice((0, 1, 1, 2))):
             self.users.act(self.store)
-        self._change_traffic()
+        if self.random.random() < 0.4:
+            self._change_traffic()
         node = self.random.choice(list(self.runtime.fleet.values()))
         if self.random.random() < 0.15:
             self._strike(node)

@@ -59,6 +59,14 @@ def test_a_program_that_listens_gets_a_port_of_its_own(machine: Machine) -> None
     assert len(set(ports)) == 2
 
 
+def test_a_command_may_name_its_port_without_a_shell(machine: Machine) -> None:
+    machine.start("a", "echo", "--port=$PORT", "${PORT}", needs_port=True)
+    machine.exit_of("a")
+
+    port = machine.replica("a").port
+    assert machine.log("a") == f"--port={port} {port}\n"
+
+
 def test_gangs_meet_at_ports_of_their_own(machine: Machine) -> None:
     ports = [machine.runtime.free_port("here") for _ in range(20)]
 

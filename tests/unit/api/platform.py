@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -39,7 +40,7 @@ from lepton_ai.types.identity import Project, Role, Secret, Token, TokenSpec, Us
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
 from tests.unit.api.fakes import PaperPlane, PaperRuntime, SetClock
-from tests.unit.api.streams import Stream
+from tests.unit.api.streams import Opening, Stream, cut_off
 
 JOBS = "/api/v1/projects/default/jobs"
 BODY_MAX = 4 * 1024 * 1024
@@ -139,7 +140,7 @@ class Platform:
     @contextmanager
     def stream(self, path: str, token: str | None = None) -> Iterator[Stream]:
         """Open a stream of server-sent events; leaving hangs up."""
-        opened = Stream(self.runner, self.app, path, self.admin if token is None else token)
+        opened = Stream(self.runner, self.app, Opening("GET", path, self.admin if token is None else token))
         try:
             yield opened
         finally:
@@ -174,6 +175,20 @@ class Platform:
         token = Token(metadata=self._metadata(Token.KIND, name), spec=spec)
         self.store.commit([create(user, Note("created", "For a test.")), create(token)], actor="test")
         return plain
+
+    def upload(self, data: bytes, project: str = "default") -> str:
+        """Upload a blob and return its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        assert self.call("PUT", f"/api/v1/projects/{project}/blobs/{digest}", content=data).status_code == 201
+        return digest
+
+    def cut_off(self, method: str, path: str, sent: bytes) -> int:
+        """Send the beginning of a request, go away, and return what the API would have answered."""
+        return cut_off(self.runner, self.app, Opening(method, path, self.admin, sent))
+
+    def roles_of(self, name: str) -> Mapping[str, Role]:
+        """Return the roles of a user."""
+        return self.store.find(User, PLATFORM_PROJECT, name).spec.roles
 
     def listeners(self) -> int:
         """Return how many streams wait for news."""

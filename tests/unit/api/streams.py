@@ -21,31 +21,44 @@ class Sent(NamedTuple):
     id: str
 
 
-class Stream:
-    """One open request."""
+class Opening(NamedTuple):
+    """How a request begins."""
 
-    def __init__(self, runner: asyncio.Runner, app: FastAPI, path: str, token: str) -> None:
-        self._runner = runner
-        self._messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        self._gone = asyncio.Event()
-        self._is_asked = False
-        self._text = ""
-        parts = urlsplit(path)
-        scope = {
+    method: str
+    path: str
+    token: str
+    body: bytes = b""
+
+    def scope(self) -> dict[str, Any]:
+        """Return it as ASGI has it."""
+        parts = urlsplit(self.path)
+        return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": "GET",
+            "method": self.method,
             "scheme": "https",
             "path": parts.path,
             "raw_path": parts.path.encode(),
             "query_string": parts.query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"core"), (b"authorization", f"Bearer {token}".encode())],
+            "headers": [(b"host", b"core"), (b"authorization", f"Bearer {self.token}".encode())],
             "client": ("127.0.0.1", 1),
             "server": ("core", 443),
         }
-        self._task = runner.get_loop().create_task(_serve(app, scope, self._receive, self._messages))
+
+
+class Stream:
+    """One open request."""
+
+    def __init__(self, runner: asyncio.Runner, app: FastAPI, opening: Opening) -> None:
+        self._runner = runner
+        self._messages: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._is_asked = False
+        self._text = ""
+        serve = _serve(app, opening.scope(), self._receive, self._messages)
+        self._task = runner.get_loop().create_task(serve)
         self.status = int(self._take()["status"])
 
     def next(self) -> Sent:
@@ -84,6 +97,24 @@ class Stream:
             return {"type": "http.request", "body": b"", "more_body": False}
         await self._gone.wait()
         return {"type": "http.disconnect"}
+
+
+def cut_off(runner: asyncio.Runner, app: FastAPI, opening: Opening) -> int:
+    """Send the beginning of a body, go away, and return the status that nobody hears."""
+    arriving = [
+        {"type": "http.request", "body": opening.body, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answers: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return arriving.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        answers.append(message)
+
+    runner.run(app(opening.scope(), receive, send))
+    return int(answers[0]["status"])
 
 
 async def _serve(

@@ -94,7 +94,7 @@ class Roster:
         """Watch the supervisor that was just started for `entry`."""
         with self.lock:
             entry.pid, entry.pidfd, entry.facts = spawned.pid, spawned.pidfd, facts
-            entry.replica = entry.replica.replace(limits=facts.limits, port=facts.port, sentence="starting")
+            entry.replica = entry.replica.replace(limits=facts.limits, port=facts.port, sentence="")
             self._watcher.once(spawned.status_fd, lambda: self._hear(entry, spawned.status_fd))
             self._watcher.once(spawned.pidfd, lambda: self._end_of_supervisor(entry))
 

@@ -84,7 +84,7 @@ class LocalRuntime:
             if claim := folder.claim():
                 self._roster.adopt(order.replica_id, claim)
                 return
-            entry = self._roster.add(order.replica_id, order.rank, "starting")
+            entry = self._roster.add(order.replica_id, order.rank, "")
             if needs_preparation(order.program):
                 entry.is_in_preparation = True
                 entry.replica = entry.replica.replace(sentence=describe_preparation(order.program))

@@ -50,7 +50,7 @@ def build_launch(order: ReplicaOrder, setting: Setting) -> Launch:
         {
             "replica_id": order.replica_id,
             "facts": facts_of(order, setting).to_json(),
-            "command": list(program.command),
+            "command": command_of(order, setting),
             "env": build_environment(order, setting),
             "prepared": setting.prepared,
             "timeout_seconds": program.timeout.total_seconds() if program.timeout else 0.0,
@@ -64,6 +64,14 @@ def build_launch(order: ReplicaOrder, setting: Setting) -> Launch:
             "rlimits": list(plan.rlimits),
         }
     )
+
+
+def command_of(order: ReplicaOrder, setting: Setting) -> list[str]:
+    """Return the command; `$PORT` and `${PORT}` stand for the port where the runtime picked one, as in a Procfile."""
+    if not order.program.needs_port:
+        return list(order.program.command)
+    port = str(setting.port)
+    return [word.replace("${PORT}", port).replace("$PORT", port) for word in order.program.command]
 
 
 def facts_of(order: ReplicaOrder, setting: Setting) -> Facts:

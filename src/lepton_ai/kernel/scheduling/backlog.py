@@ -52,7 +52,7 @@ class Backlog:
         line: _Line | None = None
         fluid = 0.0
         for choice in choices:
-            lane = self._lanes.get((group.number, choice[2])) or self._open_lane(group, choice[2])
+            lane = self._lanes.get((group.number, choice[1])) or self._open_lane(group, choice[1])
             if lane.line is not line:  # nodes with and without accelerators stand in one line
                 line = lane.line
                 fluid = line.releases.delay(line.ahead + lane.share, line.work / line.ahead if line.ahead else 0.0)

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lepton_ai.kernel.scheduling.demand import Option, Shape, options_of, shape_of
-from lepton_ai.kernel.scheduling.fleet import Fleet, Pool
+from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.order import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.reasons import impossible
-from lepton_ai.kernel.scheduling.snapshot import Expectation, Refusal, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Refusal, WaitingTask
 
-Choice = tuple[float, float, int]  # median and 80th percentile of the seconds on one option, and its number
+# Median of the seconds on one option, its number, and the 80th percentile: sorted as it is, the fastest comes first.
+Choice = tuple[float, int, float]
+Tier = tuple[tuple[int, str, float], ...]  # number, class ("" for a joined pool) and share of options as welcome
 
 
 @dataclass(slots=True)
 class Group:
-    """All tasks of one shape. `never` says why none of them can run on the cluster as it is."""
+    """All tasks of one shape. `never` says why none of them can run on the cluster as it is.
+
+    CPU work takes nodes with accelerators last, whatever their speed: their devices would lie idle for want of CPUs.
+    Hence the two `tiers` of options.
+    """
 
     number: int
     shape: Shape
     options: tuple[Option, ...]
     never: tuple[Refusal, str] | None
-    members: list[int] = field(default_factory=list)  # rows of the queue
+    tiers: tuple[Tier, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +46,49 @@ def grouped(waiting: Sequence[WaitingTask], fleet: Fleet) -> Grouped:
     """Group `waiting`; each shape is matched against the fleet once."""
     by_shape: dict[Shape, Group] = {}
     group_of, all_choices, costs = [], [], []
-    for row, task in enumerate(waiting):
+    for task in waiting:
         shape = shape_of(task.demand)
         group = by_shape.get(shape)
         if group is None:
-            options = options_of(shape, fleet)
-            group = by_shape[shape] = Group(len(by_shape), shape, options, impossible(shape, options, fleet))
-        group.members.append(row)
+            group = by_shape[shape] = _group(len(by_shape), shape, fleet)
+        choices, least = _choices(task, group)
         group_of.append(group)
-        choices = _choices(task, group.options)
         all_choices.append(choices)
-        costs.append(min((c[0] * group.options[c[2]].share for c in choices), default=math.inf))
+        costs.append(least)
     return Grouped(tuple(by_shape.values()), group_of, all_choices, costs)
 
 
-def _choices(task: WaitingTask, options: tuple[Option, ...]) -> list[Choice]:
-    """Sort by speed, but CPU work takes nodes with accelerators last: their devices would lie idle for want of CPUs."""
-    choices = []
-    default = task.expectations.get("")
-    for number, option in enumerate(options):
-        expectation = _expectation(task, option.pool, default)
-        choices.append((expectation.median, expectation.p80, number))
-    if len(choices) > 1:
-        choices.sort(key=lambda choice: (options[choice[2]].pool.takes_device_room, choice[0], choice[2]))
-    return choices
+def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
+    options = options_of(shape, fleet)
+    tiers = (_tier(options, is_last=False), _tier(options, is_last=True))
+    return Group(number, shape, options, impossible(shape, options, fleet), tuple(tier for tier in tiers if tier))
 
 
-def _expectation(task: WaitingTask, pool: Pool, default: Expectation | None) -> Expectation:
-    """Return what `expectation_on` does, sooner in the ordinary case: this is asked for each task and option."""
-    if len(pool.classes) == 1:
-        expectation = task.expectations.get(pool.classes[0], default)
-        if expectation is not None and SECONDS_MIN <= expectation.median <= expectation.p80 <= SECONDS_MAX:
-            return expectation
-    return expectation_on(task.expectations, pool.classes)
+def _tier(options: Sequence[Option], *, is_last: bool) -> Tier:
+    return tuple(
+        (number, option.pool.classes[0] if len(option.pool.classes) == 1 else "", option.share)
+        for number, option in enumerate(options)
+        if option.pool.takes_device_room is is_last
+    )
+
+
+def _choices(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
+    """Return the options from the most to the least welcome, and the least cost (seconds x share) of any."""
+    choices: list[Choice] = []
+    least = math.inf
+    expectations = task.expectations
+    default = expectations.get("")
+    for tier in group.tiers:
+        found: list[Choice] = []
+        for number, resource_class, share in tier:
+            expected = expectations.get(resource_class, default) if resource_class else None
+            if expected is None or not SECONDS_MIN <= expected.median <= expected.p80 <= SECONDS_MAX:
+                expected = expectation_on(expectations, group.options[number].pool.classes)
+            median = expected.median
+            found.append((median, number, expected.p80))
+            if median * share < least:
+                least = median * share
+        if len(found) > 1:
+            found.sort()
+        choices += found
+    return choices, least

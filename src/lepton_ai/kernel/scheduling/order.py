@@ -31,11 +31,12 @@ class Queue:
     index: Sequence[float]
     is_starving: Sequence[bool]
 
-    def terms(self, row: int, choice: tuple[float, float, int] | None, share: float) -> dict[str, float]:
+    def terms(self, row: int, choice: tuple[float, int, float] | None, share: float) -> dict[str, float]:
         """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""
         terms = {"weight": self.weight[row], "age": self.age[row], "index": self.index[row]}
         if choice is not None:
-            terms["expected_seconds"], terms["expected_seconds_p80"], terms["share"] = choice[0], choice[1], share
+            terms["expected_seconds"], _, terms["expected_seconds_p80"] = choice
+            terms["share"] = share
         if self.is_starving[row]:
             terms["starving"] = 1.0
         return terms

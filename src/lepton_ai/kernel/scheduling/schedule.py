@@ -95,7 +95,7 @@ class _Pass:
                 return
         if later is not None:
             refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
-            self.backlog.join(group, later.choice[2], later.choice[0])
+            self.backlog.join(group, later.choice[1], later.choice[0])
             could = start.choice if start else None
             self.blocked.append(Blocked(row, rank, refusal, later.choice, later.delay, could, reservation))
 
@@ -106,12 +106,12 @@ class _Pass:
             return None, _Later(*self.backlog.earliest(group, choices)), False
         is_reserved, exhausted = False, 0
         for passed, choice in enumerate(choices):
-            free = self._free_cursor(group, choice[2])
+            free = self._free_cursor(group, choice[1])
             if free is None or free.is_exhausted:
                 exhausted += 1
                 continue
-            mask = tuple([k for k, kept in enumerate(self.reservations) if choice[1] > kept.seconds])
-            spots = (self._cursor(group, choice[2], mask) if mask else free).find()
+            mask = tuple([k for k, kept in enumerate(self.reservations) if choice[2] > kept.seconds])
+            spots = (self._cursor(group, choice[1], mask) if mask else free).find()
             if spots is not None:
                 better = _Later(*self.backlog.earliest(group, choices[:passed])) if passed else None
                 return _Start(choice, spots, mask), better, False
@@ -138,11 +138,11 @@ class _Pass:
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
-        task, shape, option = self.waiting[row], group.shape, group.options[start.choice[2]]
+        task, shape, option = self.waiting[row], group.shape, group.options[start.choice[1]]
         if shape.share_milli < 1000:
             self._note_broken(start.spots)
         allocations = allocations_of(start.spots, shape, self.fleet)
-        for holding in holdings_at(start.spots, shape, task.name, start.choice[1], self.fleet):
+        for holding in holdings_at(start.spots, shape, task.name, start.choice[2], self.fleet):
             self.free.take(holding)
             for k in start.mask:
                 self.reservations[k].spare.take(holding)
@@ -161,10 +161,10 @@ class _Pass:
     def _why_here(self, row: int, group: Group, start: _Start, node: str) -> str:
         where = f"node {node}" if group.shape.size == 1 else f"{len({n for n, _ in start.spots})} nodes"
         choices = self.grouped.choices[row]
-        key = (group.number, start.choice[2], choices[0][2])
+        key = (group.number, start.choice[1], choices[0][1])
         why = self._whys.get(key)
         if why is None:
-            why = self._whys[key] = _why_this(group, start.choice[2], choices[0][2])
+            why = self._whys[key] = _why_this(group, start.choice[1], choices[0][1])
         length = "until it is stopped" if self.waiting[row].is_service else f"about {in_words(start.choice[0])}"
         return f"starts on {where}: {length} on {why}"
 
@@ -173,7 +173,7 @@ class _Pass:
         timeline, task = self._timeline(), self.waiting[row]
         best: tuple[_Later, Opening] | None = None
         for choice in self.grouped.choices[row]:
-            opening = timeline.opening(group.shape, group.options[choice[2]].pool)
+            opening = timeline.opening(group.shape, group.options[choice[1]].pool)
             if opening is not None and (best is None or opening.seconds + choice[0] < best[0].end):
                 best = (_Later(choice, opening.seconds), opening)
         if best is None:
@@ -181,7 +181,7 @@ class _Pass:
         if best is None or (start is not None and best[0].end >= start.choice[0]):
             return None
         choice = best[0].choice
-        claim = Claim(task.id, task.name, group.shape, group.options[choice[2]].pool, choice[1])
+        claim = Claim(task.id, task.name, group.shape, group.options[choice[1]].pool, choice[2])
         reservation = reserve(claim, best[1], timeline, self.fleet)
         if reservation is None:
             return None

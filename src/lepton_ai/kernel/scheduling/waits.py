@@ -72,11 +72,11 @@ def waits_of(
             sentence = group.never[1] if group.never else ""
             waits.append(Wait(task_id, item.refusal, sentence, item.rank, None, terms))
             continue
-        text = texts.get((group.number, item.choice[2]))
+        text = texts.get((group.number, item.choice[1]))
         if text is None:
             later = later or timeline()
-            text = _text_of(group, item.choice[2], outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
-            texts[group.number, item.choice[2]] = text
+            text = _text_of(group, item.choice[1], outlook, later if len(texts) < EXACT_SHAPES_MAX else None)
+            texts[group.number, item.choice[1]] = text
         start = _start(item, text, outlook.snapshot.now)
         sentence = _sentence(item, group, text, kept) if item.reservation is None else _next_up(item, group, outlook)
         waits.append(Wait(task_id, item.refusal, sentence, item.rank, start, terms))
@@ -93,7 +93,7 @@ def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | N
 
 def _sentence(item: Blocked, group: Group, text: _Text, kept: str) -> str:
     if item.could is not None and item.choice is not None:
-        now, then = group.options[item.could[2]].pool.name, group.options[item.choice[2]].pool.name
+        now, then = group.options[item.could[1]].pool.name, group.options[item.choice[1]].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}, which has room in about {in_words(item.delay)}"
     return kept if item.refusal is Refusal.RESERVED else text.busy
@@ -107,10 +107,10 @@ def _next_up(item: Blocked, group: Group, outlook: Outlook) -> str:
     where = f"node {nodes[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
     kept = f"it is next: room on {where} is reserved for it in {in_words(reservation.seconds)}"
     if item.could is not None:
-        now, then = group.options[item.could[2]].pool.name, group.options[item.choice[2]].pool.name
+        now, then = group.options[item.could[1]].pool.name, group.options[item.choice[1]].pool.name
         ends = f"could start now on {now} and take about {in_words(item.could[0])}"
         return f"{ends}, but is expected to end sooner on {then}; {kept}"
-    short = busy(group.shape, group.options[item.choice[2]].pool, outlook.fleet, outlook.free, reservation.opening)
+    short = busy(group.shape, group.options[item.choice[1]].pool, outlook.fleet, outlook.free, reservation.opening)
     return f"{short}; {kept}"
 
 
@@ -136,7 +136,7 @@ def _start(item: Blocked, text: _Text, now: datetime) -> datetime | None:
 def _terms(item: Blocked, group: Group, outlook: Outlook) -> dict[str, float]:
     if item.choice is None:
         return outlook.queue.terms(item.row, None, 0.0)
-    terms = outlook.queue.terms(item.row, item.choice, group.options[item.choice[2]].share)
+    terms = outlook.queue.terms(item.row, item.choice, group.options[item.choice[1]].share)
     if item.reservation is not None:
         terms["reserved_in_seconds"] = item.reservation.seconds
     if item.could is not None:

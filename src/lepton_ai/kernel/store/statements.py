@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from lepton_ai.kernel.store.schema import events, objects, revision
 
 _WRITTEN = [column.name for column in objects.c if column.name not in {"id", "idempotency_key"}]
-_VALUES = {name: sa.bindparam(name) for name in _WRITTEN}
+_VALUES: Mapping[str, sa.BindParameter[object]] = {name: sa.bindparam(name) for name in _WRITTEN}
 _SAME_VERSION = sa.and_(
     objects.c.id == sa.bindparam("key_id"),
     objects.c.version == sa.bindparam("key_version"),
@@ -24,6 +24,24 @@ INSERT: Mapping[str, sa.Insert] = {
 }
 UPDATE = sa.update(objects).where(_SAME_VERSION).values(_VALUES)
 DELETE = sa.update(objects).where(_SAME_VERSION).values({**_VALUES, "idempotency_key": sa.null()})
+LOOK_UP = (
+    sa.select(objects)
+    .where(
+        objects.c.kind == sa.bindparam("kind"),
+        objects.c.project == sa.bindparam("project"),
+        sa.not_(objects.c.is_deleted),
+        sa.or_(objects.c.name == sa.bindparam("name"), objects.c.id == sa.bindparam("name")),
+    )
+    .order_by(objects.c.is_live.desc(), objects.c.id.desc())
+    .limit(1)
+)
+CHANGES = (
+    sa.select(objects)
+    .where(objects.c.revision > sa.bindparam("since"), objects.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+    .order_by(objects.c.revision)
+    .limit(sa.bindparam("limit"))
+)
+CHANGES_OF_PROJECT = CHANGES.where(objects.c.project == sa.bindparam("project"))
 INSERT_EVENTS = sa.insert(events)
 NEXT_REVISION = sa.update(revision).values(last=revision.c.last + 1)
 LAST_REVISION = sa.select(revision.c.last)

@@ -104,19 +104,10 @@ class Store:
 
     def look_up(self, kind: type[T], project: str, name: str) -> T | None:
         """Return the newest object of that name or id in the project, the live one first; None if there is none."""
-        query = (
-            sa.select(objects)
-            .where(
-                objects.c.kind == kind.KIND,
-                objects.c.project == project,
-                sa.not_(objects.c.is_deleted),
-                sa.or_(objects.c.name == name, objects.c.id == name),
-            )
-            .order_by(objects.c.is_live.desc(), objects.c.id.desc())
-            .limit(1)
-        )
-        found = self._select(kind, query)
-        return found[0] if found else None
+        with self._reading() as connection:
+            asked = {"kind": kind.KIND, "project": project, "name": name}
+            row = connection.execute(statements.LOOK_UP, asked).mappings().one_or_none()
+        return None if row is None else kind.model_validate_json(row["body"])
 
     def by_idempotency_key(self, kind: type[T], project: str, key: str) -> T | None:
         """Return what an earlier create with that key stored."""
@@ -164,23 +155,22 @@ class Store:
             sa.not_(objects.c.is_deleted), sa.or_(objects.c.is_live, objects.c.owner_id.in_(owners))
         )
         with self._reading() as connection:
-            number = connection.execute(sa.select(revision.c.last)).scalar() or 0
+            number = connection.execute(statements.LAST_REVISION).scalar() or 0
             found = connection.execute(query).mappings().all()
         return number, rows.seen(self._kinds, found)
 
     def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
         """Return what changed after revision `since`, in commit order, at most CHANGES_MAX objects."""
-        query = sa.select(objects).where(objects.c.revision > since, objects.c.kind.in_(kinds or self._kinds))
-        if project is not None:
-            query = query.where(objects.c.project == project)
+        asked = {"since": since, "kinds": list(kinds or self._kinds), "project": project, "limit": CHANGES_MAX}
+        query = statements.CHANGES if project is None else statements.CHANGES_OF_PROJECT
         with self._reading() as connection:
-            found = connection.execute(query.order_by(objects.c.revision).limit(CHANGES_MAX)).mappings().all()
+            found = connection.execute(query, asked).mappings().all()
         return rows.seen(self._kinds, found)
 
     def revision(self) -> int:
         """Return the number of the last commit."""
         with self._reading() as connection:
-            return connection.execute(sa.select(revision.c.last)).scalar() or 0
+            return connection.execute(statements.LAST_REVISION).scalar() or 0
 
     def events(
         self,

@@ -20,8 +20,9 @@ class Jobs:
     def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
         """Return the next steps for one job."""
         assert isinstance(thing, Job)
-        after = {name: view.look_up(Job, thing.project, name) for name in thing.spec.after}
-        return decide(thing, view.tasks_of(thing.id), after, now)
+        tasks = view.tasks_of(thing.id)
+        held_by = () if tasks else thing.spec.after  # what it waited for is the past once it has begun
+        return decide(thing, tasks, {name: view.look_up(Job, thing.project, name) for name in held_by}, now)
 
     def apply(self, view: View, now: datetime) -> None:
         """Nothing of a job lies outside the kernel."""

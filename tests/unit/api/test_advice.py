@@ -1,0 +1,126 @@
+"""Explanations, the queue, the best resource, a trial placement, and results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lepton_ai.types.node import Device
+from lepton_ai.types.task import Task
+from tests.unit.api.platform import JOB, JOBS, Platform
+
+PROJECT = "/api/v1/projects/default"
+BEST, TRIAL = f"{PROJECT}/optimal-resource", f"{PROJECT}/optimal-allocation"
+GPU = Device(id="gpu-0", index=0, vendor="nvidia", kind="nvidia-h100-80gb", model="H100", memory_bytes=80 * 10**9)
+
+
+def question(resource_class: str = "", **spec: Any) -> dict[str, Any]:
+    return {"spec": spec, **({"resource_class": resource_class} if resource_class else {})}
+
+
+def test_a_running_job_is_explained_by_its_place(platform: Platform) -> None:
+    platform.running_job("train")
+    told = platform.get(f"{JOBS}/train/explain").json()
+    assert (told["standing"], told["nodes"], told["resource_class"]) == ("running", ["node-1"], "cpu-avx2")
+    assert told["reason"]["sentence"]
+
+
+def test_a_waiting_job_is_explained_by_what_it_lacks(platform: Platform) -> None:
+    platform.running_job("long", resources={"cpu": 8})
+    platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
+    platform.settle()
+    told = platform.get(f"{JOBS}/train/explain").json()
+    assert (told["standing"], told["rank"], told["queue_length"]) == ("waiting", 1, 1)
+    (task,) = [task for task in platform.store.page(Task) if task.spec.owner_name == "train"]
+    assert platform.get(f"{PROJECT}/tasks/{task.id}/explain").json()["reason"] == told["reason"]
+
+
+def test_what_has_no_task_or_has_ended_is_not_explained(platform: Platform) -> None:
+    platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
+    assert platform.get(f"{JOBS}/train/explain").status_code == 404
+    platform.settle()
+    platform.runtime.end(platform.runtime.running()[0])
+    platform.settle()
+    assert platform.get(f"{JOBS}/train/explain").status_code == 409
+
+
+def test_the_queue_is_that_of_the_scheduler(platform: Platform) -> None:
+    platform.running_job("long", resources={"cpu": 8})
+    for name, priority in (("low", 10), ("high", 90)):
+        platform.post(JOBS, {"metadata": {"name": name}, "spec": {"command": ["true"], "priority": priority}})
+    platform.settle()
+    queue = platform.get(f"{PROJECT}/queue").json()["items"]
+    assert [(entry["rank"], entry["owner_name"]) for entry in queue] == [(1, "high"), (2, "low")]
+    assert queue[0]["weight"] > queue[1]["weight"]
+    assert queue[0]["sentence"]
+
+
+def test_the_classes_that_could_run_a_task_are_ranked(platform: Platform) -> None:
+    platform.runtime.hardware = platform.runtime.hardware.replace(devices=(GPU,))
+    platform.settle()
+    (choice,) = platform.post(BEST, question(command=["true"])).json()["items"]
+    assert (choice["resource_class"], choice["nodes"], choice["is_free_now"]) == ("cpu-avx2", ["node-1"], True)
+    (choice,) = platform.post(BEST, question(resources={"accelerator": "h100"})).json()["items"]
+    assert (choice["resource_class"], choice["source"]) == ("nvidia-h100-80gb", "guessed")
+    assert platform.post(BEST, question(resources={"cpu": 4000})).json()["items"] == []
+
+
+def test_a_trial_is_placed_and_nothing_is_held(platform: Platform) -> None:
+    platform.settle()
+    placed = platform.post(TRIAL, question("cpu-avx2", resources={"cpu": 2}, replicas=2)).json()
+    assert [(one["rank"], one["node"], one["cpu_milli"]) for one in placed["allocations"]] == [
+        (0, "node-1", 2000), (1, "node-1", 2000),
+    ]  # fmt: skip
+    assert platform.store.page(Task) == []
+    assert platform.get("/api/v1/resources").json()["items"][0]["allocated"] == 0
+
+
+def test_a_trial_that_must_wait_is_told_until_when(platform: Platform) -> None:
+    platform.running_job("long", resources={"cpu": 8}, expected_duration="1h")
+    placed = platform.post(TRIAL, question("cpu-avx2")).json()
+    assert placed["allocations"] == []
+    assert placed["expected_start"].startswith("2026-01-02T04:04")
+
+
+def test_a_trial_that_never_fits_is_refused(platform: Platform) -> None:
+    platform.settle()
+    refused = platform.post(TRIAL, question("cpu-avx2", resources={"cpu": 4000}))
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("name", ["", "tpu-v9", "cpu"])
+def test_an_unknown_class_is_answered_with_the_known_ones(platform: Platform, name: str) -> None:
+    platform.settle()
+    refused = platform.post(TRIAL, question(name))
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+    assert "cpu-avx2" in refused.json()["hint"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"replicas": 0}, {"replicas": -1}, {"replicas": 10**9}, {"priority": 101}, {"expected_duration": "soon"},
+     {"resources": {"cpu": -1}}, {"command": "true"}, {"x": 1}],
+)  # fmt: skip
+def test_a_trial_is_checked_as_a_job_is(shared: Platform, spec: dict[str, Any]) -> None:
+    for path in (BEST, TRIAL):
+        refused = shared.post(path, question("cpu-avx2", **spec))
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+        assert refused.json()["errors"][0]["loc"].startswith(f"spec.{next(iter(spec))}")
+
+
+def test_a_result_is_handed_out_as_it_was_written(platform: Platform) -> None:
+    replica = platform.running_job("train")
+    assert platform.get(f"{JOBS}/train/result").status_code == 404
+    platform.runtime.results[replica] = b"\x80\x05N."
+    answer = platform.get(f"{JOBS}/train/result")
+    assert (answer.content, answer.headers["content-type"]) == (b"\x80\x05N.", "application/octet-stream")
+
+
+def test_a_result_of_an_array_is_that_of_its_index(platform: Platform) -> None:
+    platform.running_job("train", array=2)
+    for task in platform.store.page(Task):
+        platform.runtime.results[task.replica_id(0)] = str(task.spec.index).encode()
+    assert [platform.get(f"{JOBS}/train/result?index={index}").text for index in (0, 1)] == ["0", "1"]
+    assert platform.get(f"{JOBS}/train/result?index=2").status_code == 404
+    assert platform.get(f"{JOBS}/train/result?index=-1").status_code == 422
