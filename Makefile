@@ -24,7 +24,7 @@ help:
 	@echo 'make demo    train a network on real digits, serve it, ask it, on this machine'
 	@echo 'make test    the whole test suite'
 	@echo 'make check   format, lint, types, import contracts and house rules'
-	@echo 'make fix     format, mend what ruff can mend, and bring the code map in ARCHITECTURE.md up to date'
+	@echo 'make fix     format, mend what ruff can mend, and rewrite what documents take from the code'
 	@echo 'make bench   every benchmark; writes docs/benchmarks.md'
 	@echo 'make clean   remove .venv and every cache'
 
@@ -49,6 +49,7 @@ fix: .venv/.ready-dev
 	@$(RUN) ruff format --quiet $(CODE)
 	@$(RUN) ruff check --quiet --fix $(CODE)
 	@$(RUN) tests.tidy.codemap
+	@$(RUN) tests.tidy.pages
 
 bench: .venv/.ready-dev
 	@$(RUN) benchmarks

@@ -11,12 +11,11 @@ from pathlib import Path
 from benchmarks.figure import Figure, Report, at_least, at_most, told
 from benchmarks.instance import running_instance
 from benchmarks.load import Load, Target, apply_load
-from benchmarks.machine import wait_for_quiet
 from benchmarks.plain_plane import plain_plane
 from benchmarks.served import BODY, bare_server, endpoint, write_app
 
 ROUNDS = 15
-ROUND_SECONDS = 0.8
+ROUND_SECONDS = 0.4
 MANY = 32
 BARE, DIRECT, PLAIN, TLS = "bare uvicorn", "the replica, asked directly", "data plane without TLS (trial)", "data plane"
 PATH = "/endpoints/default/trivial/"
@@ -47,7 +46,6 @@ def take_turns(targets: dict[str, Target], clients: int, rounds: int) -> Rounds:
     """Return each target's rounds. Every other round goes backwards, so that no target is always first."""
     found: Rounds = {name: [] for name in targets}
     for number in range(rounds):
-        wait_for_quiet()
         for name in list(targets)[:: 1 if number % 2 else -1]:
             found[name].append(apply_load(targets[name], clients, ROUND_SECONDS))
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 QUIET_PERCENT = 15.0  # of all cores, used by others: more than that, and a figure tells of them
-QUIET_SECONDS_MAX = 10.0  # so long is waited for it; then the figure is what it is
+QUIET_SECONDS_MAX = 10.0  # so long is waited for it, once before each benchmark; then the figure is what it is
 SAMPLE_SECONDS = 0.25
 
 

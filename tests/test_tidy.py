@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 import lepton_ai
 from tests.tidy import habits, naming, size
 from tests.tidy.codemap import insert_map, render_map
+from tests.tidy.pages import read_pages, render_page
 from tests.tidy.source import ROOT, Rule, Source, read_sources
 
 RULES: Sequence[Rule] = (
@@ -49,6 +51,26 @@ def test_the_code_map_tells_of_every_module() -> None:
     assert page == expected, "ARCHITECTURE.md:1: the code map is stale: run `make fix`"
 
 
+@pytest.mark.parametrize("page", read_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_takes_from_the_code_is_current(page: Path) -> None:
+    name = page.relative_to(ROOT)
+    assert page.read_text() == render_page(page.read_text()), f"{name}:1: a part of it is stale: run `make fix`"
+
+
+def test_a_part_that_nobody_makes_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing makes the part 'states of a cat'"):
+        render_page("<!-- from the code: states of a cat -->\n<!-- end -->\n")
+
+
+def test_a_stale_part_is_made_anew() -> None:
+    page = "# Job\n\n<!-- from the code: states of a job -->\n\nold\n\n<!-- end -->\n\nMore.\n"
+    made = render_page(page)
+    assert made.startswith("# Job\n")
+    assert "| `queued` | waits" in made
+    assert "old" not in made
+    assert made.endswith("<!-- end -->\n\nMore.\n")
+
+
 def test_the_changelog_has_an_unreleased_section_with_entries() -> None:
     page = (ROOT / "CHANGELOG.md").read_text()
     section = re.search(r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
@@ -73,7 +95,7 @@ def test_every_dependency_has_its_reason_on_record() -> None:
     assert not missing, f"docs/adr/0006-dependencies.md: add a line with licence, date and reason for {missing}"
 
 
-@pytest.mark.parametrize("folder", ["docs/adr", "docs/concepts"])
+@pytest.mark.parametrize("folder", ["docs", "docs/adr", "docs/concepts"])
 def test_every_page_is_listed_in_the_index_of_its_folder(folder: str) -> None:
     index = (ROOT / folder / "README.md").read_text()
     missing = [

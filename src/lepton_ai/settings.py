@@ -70,14 +70,33 @@ def _read_config(path: Path) -> dict[str, object]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}.", hint="Mend or remove the file.") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", hint="Check its owner and mode.") from error
 
 
-_CONVERT: Mapping[str, Callable[[Any], object]] = {"int": int, "float": float, "str": str}
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {"int": int, "float": float, "str": str}
+_TAKES: Mapping[str, tuple[type, ...]] = {"int": (int, str), "float": (int, float, str), "str": (str,)}
+_BYTES_MAX = 2**53  # JSON numbers are exact up to here
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "bundle_bytes_max": (1, _BYTES_MAX),
+    "body_bytes_max": (1, _BYTES_MAX),
+    "log_bytes_max": (1, _BYTES_MAX),
+    "cpu_reserved": (0, 4096),
+    "memory_reserved_bytes": (0, _BYTES_MAX),
+}
 
 
 def _convert(name: str, value: object, source: str) -> object:
-    kind = {field.name: field.type for field in fields(Settings)}[name]
+    kind = str({field.name: field.type for field in fields(Settings)}[name])
     try:
-        return _CONVERT[str(kind)](value)
+        # TOML's true and 1.5 are no whole numbers, though Python would make some of them.
+        if isinstance(value, bool) or not isinstance(value, _TAKES[kind]):
+            raise TypeError
+        made = _CONVERT[kind](value)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{source}: {name} must be of type {kind}, not {value!r}.") from error
+    low, high = _BOUNDS.get(name, (0, 0))
+    if name in _BOUNDS and not low <= made <= high:
+        raise InvalidInput(f"{source}: {name} must be {low} to {high}, not {value!r}.")
+    return made

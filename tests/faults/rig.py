@@ -83,6 +83,13 @@ class Platform:
         wait_for(self._is_ready, "the core to answer", pause=0.01)
         return time.monotonic() - self._launched_at
 
+    def seconds_without_cpu(self) -> float:
+        """Return how long the core's main thread was ready to run while others had the CPUs; 0 where nobody counts."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+        except OSError:
+            return 0.0
+
     def refusal(self, *prefix: str) -> str:
         """Start a core that must refuse, and return what it printed."""
         before = len(self.printed())

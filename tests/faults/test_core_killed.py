@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import sub
 
 import pytest
 
@@ -28,9 +29,10 @@ def test_a_core_killed_at_random_moments_loses_repeats_and_leaves_nothing(
     data_plane = platform.haproxies().keys()
 
     with Load(platform, seed) as load:
-        seconds_to_ready = sorted(kill_again_and_again(platform, random.Random(seed)))
+        starts = list(kill_again_and_again(platform, random.Random(seed)))
 
     jobs = settled(platform)
+    seconds_to_ready, without_cpu = zip(*starts, strict=True)
     print(f"seed {seed}: {KILLS} kills, {len(jobs)} jobs, ready after {show(seconds_to_ready)}")
     assert load.trouble == []
     assert {job["metadata"]["id"] for job in jobs} == load.acknowledged.keys()
@@ -40,11 +42,12 @@ def test_a_core_killed_at_random_moments_loses_repeats_and_leaves_nothing(
     wait_for(lambda: not platform.orphans(), f"no process to be left: {platform.orphans()}")
     wait_for(lambda: not platform.groups(), f"no control group to be left: {platform.groups()}")
     assert platform.haproxies().keys() == data_plane
-    assert seconds_to_ready[-1] <= READY_SECONDS_MAX
+    # What it waited for a CPU while other tests had them all says nothing of the core.
+    assert max(map(sub, seconds_to_ready, without_cpu)) <= READY_SECONDS_MAX
 
 
-def kill_again_and_again(platform: Platform, moments: random.Random) -> Iterator[float]:
-    """Kill and restart the core; yield the seconds that each start took which was allowed to end."""
+def kill_again_and_again(platform: Platform, moments: random.Random) -> Iterator[tuple[float, float]]:
+    """Kill and restart the core; yield the seconds until it was ready, and how many of them it lacked a CPU."""
     for _ in range(KILLS):
         if moments.random() < 0.25:
             platform.kill()
@@ -53,7 +56,7 @@ def kill_again_and_again(platform: Platform, moments: random.Random) -> Iterator
         else:
             time.sleep(moments.uniform(0, WORKING_SECONDS))
         platform.kill()
-        yield platform.start()
+        yield platform.start(), platform.seconds_without_cpu()
 
 
 def settled(platform: Platform) -> list[Json]:
@@ -111,8 +114,9 @@ def wrong_logs(platform: Platform, jobs: list[Json], acknowledged: dict[str, Kin
         return [line for line in pool.map(check, jobs) if line]
 
 
-def show(seconds: list[float]) -> str:
-    """Return the distribution of `seconds`, which are sorted."""
+def show(seconds: Sequence[float]) -> str:
+    """Return the distribution of `seconds`."""
+    seconds = sorted(seconds)
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     at = {name: seconds[min(len(seconds) - 1, int(share * len(seconds)))] for name, share in shares.items()}
     return ", ".join(f"{name} {value:.2f} s" for name, value in at.items())

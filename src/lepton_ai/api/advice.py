@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from lepton_ai.api import changes
 from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import Gate, collection_path
-from lepton_ai.errors import Conflict, NotFound
-from lepton_ai.kernel.advice import place_on, rank_classes
+from lepton_ai.errors import Conflict, InvalidInput, NotFound
+from lepton_ai.kernel.advice import classes, place_on, rank_classes
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.queue import weight_of
 from lepton_ai.kernel.scheduling.explain import explain
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
-from lepton_ai.types.base import AnyObject, Metadata, Model
+from lepton_ai.types.base import AnyObject, Label, Metadata, Model
 from lepton_ai.types.explanation import Explanation
-from lepton_ai.types.job import ARRAY_MAX, Job, JobSpec
+from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resource_view import QueueEntry
 from lepton_ai.types.resources import Resources
-from lepton_ai.types.task import Program, Task, TaskSpec, TaskState, TaskStatus
+from lepton_ai.types.task import GANG_MAX, Program, Task, TaskSpec, TaskState, TaskStatus
 
 Word = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -32,11 +32,11 @@ Word = Annotated[str, StringConstraints(max_length=4096)]
 class Trial(Model):
     """A task that somebody thinks of submitting."""
 
-    command: tuple[Word, ...] = ()
-    function: str = ""  # its name, as the label `function` of a job has it
+    command: Annotated[tuple[Word, ...], Field(max_length=COMMAND_WORDS_MAX)] = ()
+    function: Label = ""  # its name, as the label `function` of a job has it
     resources: Resources = Resources()
-    replicas: int = 1
-    priority: int = 50
+    replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
 
 
@@ -44,7 +44,7 @@ class Question(Model):
     """What is asked about a trial; `resource_class` only for a placement."""
 
     spec: Trial
-    resource_class: str = ""
+    resource_class: Label = ""
 
 
 def explain_routes(kind: type[AnyObject]) -> APIRouter:
@@ -99,6 +99,12 @@ def _advice() -> APIRouter:
         """Place a task on one resource class without holding anything."""
         trial = _task(gate, question.spec)
         snapshot, view = _with_trial(gate, trial)
+        known = classes(snapshot.nodes)
+        if question.resource_class not in known:
+            raise InvalidInput(
+                f"There is no resource class {question.resource_class!r} for this task.",
+                hint=f"Known: {', '.join(known) or 'none, since no node answers'}.",
+            )
         plan = place_on(snapshot, view, question.resource_class, gate.core.placing.policy)
         if plan.placements:
             placed = plan.placements[0]

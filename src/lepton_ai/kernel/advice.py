@@ -42,6 +42,11 @@ def place_on(snapshot: Snapshot, trial: WaitingTask, resource_class: str, policy
     return schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)
 
 
+def classes(nodes: Sequence[NodeView]) -> Sequence[str]:
+    """Return every class of resource that the nodes have."""
+    return sorted({node.cpu_class for node in nodes} | {device.kind for node in nodes for device in node.devices})
+
+
 def _classes(nodes: Sequence[NodeView], trial: WaitingTask) -> Sequence[str]:
     if trial.demand.accelerator is None:
         return sorted({node.cpu_class for node in nodes})

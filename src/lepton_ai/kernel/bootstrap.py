@@ -52,15 +52,27 @@ def _metadata(kind: str, name: str, clock: Clock) -> Metadata:
 def _read(path: Path) -> str:
     try:
         return auth.digest(path.read_text().strip())
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return ""
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def _write_private(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> StorageFailed:
+    return StorageFailed(
+        f"The administrator's token {path} cannot be kept: {error.strerror}.",
+        hint="Check the owner, the mode and the free space of its folder.",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from pathlib import Path
 
@@ -28,10 +29,10 @@ class SecretBox:
 
     def open(self, sealed: str, bound_to: str) -> str:
         """Return the plain text; raises StorageFailed if it was changed, moved or sealed under another key."""
-        raw = base64.b64decode(sealed)
         try:
+            raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], bound_to.encode()).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise StorageFailed(
                 f"The secret {bound_to!r} cannot be opened with this state folder's key.",
                 hint="Put the right secret.key back, or set the secret anew.",
@@ -40,14 +41,27 @@ class SecretBox:
 
 def _load_or_make(path: Path) -> bytes:
     try:
+        if not path.exists():
+            _make(path)
         key = path.read_bytes()
-    except FileNotFoundError:
-        key = os.urandom(KEY_BYTES)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageFailed(
+            f"The key {path} cannot be kept: {error.strerror}.",
+            hint="Check the owner, the mode and the free space of its folder.",
+        ) from error
     if len(key) != KEY_BYTES:
         raise StorageFailed(f"{path} is damaged: {len(key)} bytes, not {KEY_BYTES}.", hint="Restore it from a backup.")
     return key
+
+
+def _make(path: Path) -> None:
+    """Make a key that appears whole or not at all: a core that dies here leaves no empty key behind."""
+    partial = path.with_name(f"{path.name}.new")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(os.urandom(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(partial, path)  # never over a key that somebody else has made
+    partial.unlink()

@@ -32,7 +32,7 @@ from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
 
-ROUNDS = 25  # steps of the troubled time, each with a pass or more
+ROUNDS = 20  # steps of the troubled time, each with a pass or more
 CALM = timedelta(minutes=10)  # in which endpoints come up and their backlog of back-offs ends
 END = timedelta(hours=2)  # in which all jobs must end: the longest queue is about 14 x 4 x 40 s
 QUIET = timedelta(minutes=2)  # longer than any pause of the loop's, but for those that it says it makes

@@ -46,10 +46,9 @@ def test_no_answer_holds_what_is_secret(platform: Platform) -> None:
     names = {"tokens": "ada", "users": "ada", "nodes": "node-1", "projects": "default", "tasks": "absent"}
     hidden = [PLAIN, ada, auth.digest(ada), auth.digest(platform.admin), platform.store.page(Secret)[0].spec.sealed]
     told = ""
-    for door in doors(platform.app):
+    for door in [door for door in doors(platform.app) if door.method == "GET" and not door.is_endless]:
         noun = next((part for part in door.path.split("/")[::-1] if part in names), "jobs")
-        reads = door.method == "GET" and not door.is_endless
-        told += platform.get(door.url(name=names.get(noun, "key"))).text * reads
+        told += platform.get(door.url(name=names.get(noun, "key"))).text
     assert [text for text in hidden if text in told] == []
     assert [word for word in ("key", "ada", "node-1") if word not in told] == []
 

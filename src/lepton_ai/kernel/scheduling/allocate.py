@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -57,12 +58,16 @@ class Cursor:
     def _find_gang(self) -> list[Spot] | None:
         spots: list[Spot] = []
         full = 0
-        for node in self.order:
+        for node in islice(self.order, self.at, None):
             here = self._spots_on(node, self.shape.size - len(spots))
             spots += here
             if len(spots) == self.shape.size:
                 return spots
-            full += not here
+            if here:
+                continue
+            full += 1
+            if not spots:
+                self.at += 1  # full now, full for the rest of the pass
             if full > FULL_NODES_MAX:
                 self._forget_full_nodes()
                 return self._find_gang()
@@ -70,7 +75,9 @@ class Cursor:
         return None
 
     def _find_one(self) -> list[Spot] | None:
-        if self.shape.devices and self.shape.share_milli < WHOLE_DEVICE_MILLI:
+        if not self.shape.devices and not self.near:
+            return self._find_without_devices()
+        if self.shape.share_milli < WHOLE_DEVICE_MILLI:
             spots = self._find_partly_used()
             if spots:
                 return spots
@@ -84,6 +91,18 @@ class Cursor:
             if full > FULL_NODES_MAX:
                 self._forget_full_nodes()
                 full = 0
+        return None
+
+    def _find_without_devices(self) -> list[Spot] | None:
+        """Do as `_find_one` for most tasks of most queues: two numbers per node decide, and no reservation counts."""
+        cpu, memory, order = self.shape.cpu_milli, self.shape.memory_bytes, self.order
+        cpu_free, memory_free = self.ledgers[0].cpu_cells, self.ledgers[0].memory_cells
+        for at in range(self.at, len(order)):
+            node = order[at]
+            if (cpu <= cpu_free[node] or not cpu) and (memory <= memory_free[node] or not memory):
+                self.at = at
+                return [(node, ())]
+        self.at = len(order)
         return None
 
     def _find_partly_used(self) -> list[Spot]:
@@ -115,11 +134,11 @@ class Cursor:
         if not shape.devices:
             return [(node, ())] * room
         columns = self.pool.columns[node]
-        if len(ledgers) == 1:
-            cells = ledgers[0].device_cells
-            free = [(cells[node, c], c) for c in columns]
-        else:
-            free = [(min(ledger.device_cells[node, c] for ledger in ledgers), c) for c in columns]
+        amounts = [ledger.devices_of(node) for ledger in ledgers]
+        row = amounts[0] if len(amounts) == 1 else [min(column) for column in zip(*amounts, strict=True)]
+        if max(row) < shape.share_milli:
+            return []
+        free = [(row[c], c) for c in columns]
         if shape.share_milli < WHOLE_DEVICE_MILLI:
             return [(node, (c,)) for c in _tightest(free, shape.share_milli, room, only_broken=only_broken)]
         whole = [c for amount, c in free if amount >= WHOLE_DEVICE_MILLI]
@@ -179,10 +198,13 @@ def rooms_in(shape: Shape, pool: Pool, free: Ledger, rows: Ints) -> Ints:
 def allocations_of(spots: Sequence[Spot], shape: Shape, fleet: Fleet) -> tuple[Allocation, ...]:
     """Return the spots as allocations, ranks in the order of the spots."""
     allocations = []
+    shares: tuple[DeviceShare, ...]
     for rank, (row, columns) in enumerate(spots):
         node = fleet.nodes[row]
-        shares = tuple(DeviceShare(node.devices[column].id, shape.share_milli) for column in columns)
-        resource_class = node.devices[columns[0]].kind if columns else node.cpu_class
+        resource_class, shares = node.cpu_class, ()
+        if columns:
+            resource_class = node.devices[columns[0]].kind
+            shares = tuple([DeviceShare(node.devices[column].id, shape.share_milli) for column in columns])
         allocations.append(Allocation(rank, node.name, shape.cpu_milli, shape.memory_bytes, resource_class, shares))
     return tuple(allocations)
 
@@ -222,11 +244,24 @@ def _tightest(free: list[tuple[int, int]], share: int, wanted: int, *, only_brok
     return columns
 
 
+def take(ledger: Ledger, spots: Sequence[Spot], shape: Shape) -> None:
+    """Subtract what a gang of that shape holds on `spots`."""
+    cpu, memory, devices, width = ledger.cpu_cells, ledger.memory_cells, ledger.device_cells, ledger.width
+    for node, columns in spots:
+        cpu[node] -= shape.cpu_milli
+        memory[node] -= shape.memory_bytes
+        for column in columns:
+            devices[node * width + column] -= shape.share_milli
+
+
 def _least(ledgers: Sequence[Ledger]) -> Ledger:
+    """Return the least that any of `ledgers` has free; all but the first speak of their own rows alone."""
     if len(ledgers) == 1:
         return ledgers[0]
-    return Ledger(
-        np.minimum.reduce([ledger.cpu for ledger in ledgers]),
-        np.minimum.reduce([ledger.memory for ledger in ledgers]),
-        np.minimum.reduce([ledger.devices for ledger in ledgers]),
-    )
+    least = ledgers[0].copy()
+    for ledger in ledgers[1:]:
+        rows = list(ledger.rows)
+        least.cpu[rows] = np.minimum(least.cpu[rows], ledger.cpu[rows])
+        least.memory[rows] = np.minimum(least.memory[rows], ledger.memory[rows])
+        least.devices[rows] = np.minimum(least.devices[rows], ledger.devices[rows])
+    return least

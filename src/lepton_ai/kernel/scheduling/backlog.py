@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger
+from lepton_ai.kernel.scheduling.fleet import Pool
 from lepton_ai.kernel.scheduling.groups import Choice, Group
+from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.timeline import Releases, Timeline, releases_of, share_of_class
 
 OPENINGS_MAX = 128  # 128 x 0.3 ms = 40 ms; the fluid estimate alone has to do for further shapes
@@ -15,15 +17,15 @@ OPENINGS_MAX = 128  # 128 x 0.3 ms = 40 ms; the fluid estimate alone has to do f
 
 @dataclass(slots=True)
 class _Line:
-    """Those who wait for one class: the shares that they will take, and for how many share-seconds."""
+    """Those who wait for one class of that size: the shares that they will take, and for how many share-seconds."""
 
+    size: tuple[int, int, int]
     releases: Releases
     ahead: float = 0.0
     work: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
+class _Lane(NamedTuple):
     """One shape in one line. `opening` is the moment at which the nodes really have room for it."""
 
     line: _Line
@@ -39,8 +41,8 @@ class Backlog:
     the nodes really have room. Reservations are exact instead.
     """
 
-    def __init__(self, fleet: Fleet, free: Ledger, holdings: list[Holding], timeline: Callable[[], Timeline]) -> None:
-        self._fleet, self._free, self._holdings, self._timeline_now = fleet, free, holdings, timeline
+    def __init__(self, occupancy: Occupancy) -> None:
+        self._occupancy = occupancy
         self._timeline: Timeline | None = None
         self._lines: dict[str, _Line] = {}
         self._lanes: dict[tuple[int, int], _Lane] = {}
@@ -69,20 +71,23 @@ class Backlog:
 
     def _open_lane(self, group: Group, option: int) -> _Lane:
         pool, shape = group.options[option].pool, group.shape
-        line = self._lines.get(pool.name)
-        if line is None:
-            line = self._lines[pool.name] = _Line(releases_of(self._fleet, self._free, self._holdings, pool.name))
-        size = self._fleet.class_size(pool.classes[0])
+        line = self._lines.get(pool.name) or self._open_line(pool)
         devices = shape.devices * shape.share_milli
-        share = shape.size * share_of_class(shape.cpu_milli, shape.memory_bytes, devices, size)
+        share = shape.size * share_of_class(shape.cpu_milli, shape.memory_bytes, devices, line.size)
         lane = _Lane(line, share, self._opening(group, option))
         self._lanes[group.number, option] = lane
         return lane
+
+    def _open_line(self, pool: Pool) -> _Line:
+        fleet, free, holdings = self._occupancy.fleet, self._occupancy.free, self._occupancy.holdings()
+        line = _Line(fleet.class_size(pool.classes[0]), releases_of(fleet, free, holdings, pool.name))
+        self._lines[pool.name] = line
+        return line
 
     def _opening(self, group: Group, option: int) -> float:
         if len(group.options) == 1 or self._openings >= OPENINGS_MAX:
             return 0.0
         self._openings += 1
-        self._timeline = self._timeline or self._timeline_now()
+        self._timeline = self._timeline or self._occupancy.timeline()
         opening = self._timeline.opening(group.shape, group.options[option].pool)
         return math.inf if opening is None else opening.seconds

@@ -91,6 +91,8 @@ def room_on(shape: Shape, make: Make) -> int:
 
 def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bools | None) -> Ints:
     """Return how many replicas of `shape` fit on each row of free amounts, at most its whole gang."""
+    if shape.size == 1:
+        return _has_room(shape, cpu, memory, devices, eligible).astype(np.int64)
     rooms = np.full(len(cpu), shape.size, dtype=np.int64)
     if shape.cpu_milli:
         rooms = np.minimum(rooms, cpu // shape.cpu_milli)
@@ -100,6 +102,18 @@ def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Boo
         slots = np.maximum(devices, 0) // shape.share_milli * eligible
         rooms = np.minimum(rooms, slots.sum(axis=1) // shape.devices)
     return np.maximum(rooms, 0)
+
+
+def _has_room(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bools | None) -> Bools:
+    """Tell which rows can take one replica: comparisons, which are much cheaper than the divisions of a gang."""
+    fits = np.ones(len(cpu), dtype=np.bool_)
+    if shape.cpu_milli:
+        fits &= cpu >= shape.cpu_milli
+    if shape.memory_bytes:
+        fits &= memory >= shape.memory_bytes
+    if shape.devices and eligible is not None:
+        fits &= ((devices >= shape.share_milli) & eligible).sum(axis=1) >= shape.devices
+    return fits
 
 
 def _device_pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:

@@ -31,15 +31,24 @@ class Queue:
     index: Sequence[float]
     is_starving: Sequence[bool]
 
-    def terms(self, row: int, choice: tuple[float, int, float] | None, share: float) -> dict[str, float]:
+    def terms(self, row: int, choice: tuple[float, int, float], share: float) -> dict[str, float]:
         """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""
-        terms = {"weight": self.weight[row], "age": self.age[row], "index": self.index[row]}
-        if choice is not None:
-            terms["expected_seconds"], _, terms["expected_seconds_p80"] = choice
-            terms["share"] = share
+        terms = {
+            "weight": self.weight[row],
+            "age": self.age[row],
+            "index": self.index[row],
+            "expected_seconds": choice[0],
+            "expected_seconds_p80": choice[2],
+            "share": share,
+        }
         if self.is_starving[row]:
             terms["starving"] = 1.0
         return terms
+
+    def terms_of_impossible(self, row: int) -> dict[str, float]:
+        """Return the same for a task that no class could run."""
+        terms = {"weight": self.weight[row], "age": self.age[row], "index": self.index[row]}
+        return {**terms, "starving": 1.0} if self.is_starving[row] else terms
 
 
 def expectation_on(expectations: Mapping[str, Expectation], classes: Sequence[str]) -> Expectation:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.allocate import Ceilings, Cursor, Spot, allocations_of, cursor_for
 from lepton_ai.kernel.scheduling.backlog import Backlog
-from lepton_ai.kernel.scheduling.fleet import Fleet, holdings_of
+from lepton_ai.kernel.scheduling.collector import paused_collector
+from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.groups import Choice, Group, grouped
+from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.order import ranked
 from lepton_ai.kernel.scheduling.reasons import in_words
-from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, holdings_at, reserve
+from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, reserve
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Refusal, Snapshot
-from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
+from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.kernel.scheduling.waits import Blocked, Outlook, waits_of
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 
 
 def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B008 - a frozen value
@@ -24,15 +28,15 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
     be it by waiting for a faster class. The first tasks that find no room get a reservation; after that a task starts
     only if it will have ended (80th percentile) by then, or leaves what is reserved untouched.
     """
-    return _Pass(snapshot, policy).run()
+    with paused_collector():
+        return _Pass(snapshot, policy).run()
 
 
 class _Start(NamedTuple):
-    """Where a task could start now. `mask` are the reservations that it would outlast, and leaves room for."""
+    """Where a task could start now."""
 
     choice: Choice
     spots: list[Spot]
-    mask: tuple[int, ...]
 
 
 class _Later(NamedTuple):
@@ -52,15 +56,12 @@ class _Pass:
     def __init__(self, snapshot: Snapshot, policy: Policy) -> None:
         self.snapshot, self.policy = snapshot, policy
         self.fleet = Fleet(snapshot.nodes)
-        self.free = self.fleet.ledger()
-        self.holdings = holdings_of(snapshot, self.fleet)
-        for holding in self.holdings:
-            self.free.take(holding)
+        self.occupancy = Occupancy(snapshot, self.fleet)
+        self.reservations = self.occupancy.reservations
         self.waiting = sorted(snapshot.waiting, key=lambda task: task.id)
         self.grouped = grouped(self.waiting, self.fleet)
         self.queue = ranked(self.waiting, self.grouped.costs, snapshot.now, policy)
-        self.backlog = Backlog(self.fleet, self.free, self.holdings, self._timeline)
-        self.reservations: list[Reservation] = []
+        self.backlog = Backlog(self.occupancy)
         self.placements: list[Placement] = []
         self.blocked: list[Blocked] = []
         self._cursors: dict[tuple[int, int, tuple[int, ...]], Cursor] = {}
@@ -68,7 +69,7 @@ class _Pass:
         self._whys: dict[tuple[int, int, int], str] = {}
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
         self._full: set[int] = set()  # groups that found no room on any option, and will not in this pass
-        self._ceilings = Ceilings(self.free)
+        self._ceilings = Ceilings(self.occupancy.free)
 
     def run(self) -> Plan:
         for rank, row in enumerate(self.queue.order, start=1):
@@ -77,11 +78,15 @@ class _Pass:
                 self.blocked.append(Blocked(row, rank, group.never[0], None, math.inf))
             else:
                 self._consider(row, rank, group)
-        outlook = Outlook(self.snapshot, self.fleet, self.free, self.grouped, self.queue)
-        return Plan(tuple(self.placements), waits_of(self.blocked, outlook, self.reservations, self._timeline))
+        outlook = Outlook(self.snapshot.now, self.waiting, self.occupancy, self.grouped, self.queue)
+        return Plan(tuple(self.placements), waits_of(self.blocked, outlook))
 
     def _consider(self, row: int, rank: int, group: Group) -> None:
-        start, later, is_reserved = self._best_start(row, group)
+        choices = self.grouped.choices[row]
+        start, passed, is_reserved = self._best_start(group, choices)
+        later = None
+        if passed:
+            later = _Later(*self.backlog.earliest(group, choices[:passed]))
         if start is not None and (later is None or later.end >= start.choice[0]):
             self._place(row, rank, group, start)
             return
@@ -99,26 +104,25 @@ class _Pass:
             could = start.choice if start else None
             self.blocked.append(Blocked(row, rank, refusal, later.choice, later.delay, could, reservation))
 
-    def _best_start(self, row: int, group: Group) -> tuple[_Start | None, _Later | None, bool]:
-        """Return the first option with room, the best end before it, and whether a reservation alone is in the way."""
-        choices = self.grouped.choices[row]
+    def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
+        """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""
         if group.number in self._full:
-            return None, _Later(*self.backlog.earliest(group, choices)), False
+            return None, len(choices), False
         is_reserved, exhausted = False, 0
         for passed, choice in enumerate(choices):
             free = self._free_cursor(group, choice[1])
             if free is None or free.is_exhausted:
                 exhausted += 1
                 continue
+            # It leaves room for the reservations that it would outlast.
             mask = tuple([k for k, kept in enumerate(self.reservations) if choice[2] > kept.seconds])
             spots = (self._cursor(group, choice[1], mask) if mask else free).find()
             if spots is not None:
-                better = _Later(*self.backlog.earliest(group, choices[:passed])) if passed else None
-                return _Start(choice, spots, mask), better, False
+                return _Start(choice, spots), passed, False
             is_reserved = is_reserved or bool(mask and free.find())
         if exhausted == len(choices):
             self._full.add(group.number)
-        return None, _Later(*self.backlog.earliest(group, choices)), is_reserved
+        return None, len(choices), is_reserved
 
     def _free_cursor(self, group: Group, option: int) -> Cursor | None:
         """Return the search over what is free now; None if a glance tells that no node has room."""
@@ -131,46 +135,41 @@ class _Pass:
         key = (group.number, option, mask)
         cursor = self._cursors.get(key)
         if cursor is None:
-            ledgers = (self.free, *(self.reservations[k].spare for k in mask))
+            ledgers = (self.occupancy.free, *(self.reservations[k].spare for k in mask))
             pool = group.options[option].pool
             cursor = cursor_for(group.shape, pool, ledgers, self.fleet, self._broken)
             self._cursors[key] = cursor
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
-        task, shape, option = self.waiting[row], group.shape, group.options[start.choice[1]]
-        if shape.share_milli < 1000:
-            self._note_broken(start.spots)
-        allocations = allocations_of(start.spots, shape, self.fleet)
-        for holding in holdings_at(start.spots, shape, task.name, start.choice[2], self.fleet):
-            self.free.take(holding)
-            for k in start.mask:
-                self.reservations[k].spare.take(holding)
-            self.holdings.append(holding)
-        terms = self.queue.terms(row, start.choice, option.share)
+        task, shape, (choice, spots) = self.waiting[row], group.shape, start
+        if shape.share_milli < WHOLE_DEVICE_MILLI:
+            self._note_broken(spots)
+        self.occupancy.start(spots, shape, task.name, choice[2])
+        allocations = allocations_of(spots, shape, self.fleet)
+        terms = self.queue.terms(row, choice, group.options[choice[1]].share)
         terms["rank"] = float(rank)
-        sentence = self._why_here(row, group, start, allocations[0].node)
-        self.placements.append(Placement(task.id, allocations, start.choice[0], sentence, terms))
+        where = f"node {allocations[0].node}" if len(spots) == 1 else f"{len({node for node, _ in spots})} nodes"
+        length = "until it is stopped" if task.is_service else f"about {in_words(choice[0])}"
+        sentence = f"starts on {where}: {length} on {self._why(row, group, choice[1])}"
+        self.placements.append(Placement(task.id, allocations, choice[0], sentence, terms))
 
     def _note_broken(self, spots: list[Spot]) -> None:
         """Tell all cursors for shares which whole devices are broken now, so that they fill those first."""
         for node, columns in spots:
-            if self.free.device_cells[node, columns[0]] >= 1000:
+            if self.occupancy.free.devices[node, columns[0]] >= WHOLE_DEVICE_MILLI:
                 self._broken.append(node)
 
-    def _why_here(self, row: int, group: Group, start: _Start, node: str) -> str:
-        where = f"node {node}" if group.shape.size == 1 else f"{len({n for n, _ in start.spots})} nodes"
-        choices = self.grouped.choices[row]
-        key = (group.number, start.choice[1], choices[0][1])
-        why = self._whys.get(key)
+    def _why(self, row: int, group: Group, taken: int) -> str:
+        best = self.grouped.choices[row][0][1]
+        why = self._whys.get((group.number, taken, best))
         if why is None:
-            why = self._whys[key] = _why_this(group, start.choice[1], choices[0][1])
-        length = "until it is stopped" if self.waiting[row].is_service else f"about {in_words(start.choice[0])}"
-        return f"starts on {where}: {length} on {why}"
+            why = self._whys[group.number, taken, best] = _why_this(group, taken, best)
+        return why
 
     def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
         """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""
-        timeline, task = self._timeline(), self.waiting[row]
+        timeline, task = self.occupancy.timeline(), self.waiting[row]
         best: tuple[_Later, Opening] | None = None
         for choice in self.grouped.choices[row]:
             opening = timeline.opening(group.shape, group.options[choice[1]].pool)
@@ -187,15 +186,6 @@ class _Pass:
             return None
         self.reservations.append(reservation)
         return reservation, best[0]
-
-    def _timeline(self) -> Timeline:
-        """Return what will be free when, given what runs, what this pass starts and what it reserves."""
-        free, holdings = self.free.copy(), list(self.holdings)
-        for reservation in self.reservations:
-            for holding in reservation.holdings:
-                free.take(holding)
-                holdings.append(holding)
-        return Timeline(free, holdings)
 
 
 def _why_this(group: Group, taken: int, best: int) -> str:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from lepton_ai.errors import StorageFailed
+from lepton_ai.kernel.store.rows import FOREIGN, Foreign
 
 BUSY_TIMEOUT_SECONDS = 10.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -21,7 +22,7 @@ def open_engine(url: str) -> sa.Engine:
         engine = _make_engine(url)
         _check_integrity(engine)
         _migrate(engine)
-    except sa.exc.DatabaseError as error:
+    except FOREIGN as error:
         raise translate(error, url) from error
     except sa.exc.ArgumentError as error:
         raise StorageFailed(
@@ -35,9 +36,10 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
-def translate(error: sa.exc.DatabaseError, url: str) -> StorageFailed:
+def translate(error: Foreign, url: str) -> StorageFailed:
     """Turn what the driver said into a fact and a next step."""
-    text = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+    said = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+    text = (str(said).strip().splitlines() or [type(said).__name__])[0]
     where = _without_password(url)
     if "malformed" in text or "not a database" in text or "corrupt" in text:
         return StorageFailed(

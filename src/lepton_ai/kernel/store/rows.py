@@ -63,7 +63,7 @@ def event_rows(change: Change, thing: AnyObject, now: datetime, actor: str) -> l
             "object_id": thing.id,
             "object_name": thing.name,
             "code": note.code,
-            "sentence": note.sentence[:SENTENCE_MAX],
+            "sentence": _text(note.sentence),
             "actor": actor,
         }
         for note in change.notes
@@ -76,11 +76,21 @@ def audit_row(record: AuditRecord) -> dict[str, object]:
     return row | {
         "at": to_rfc3339(record.at),
         "outcome": record.outcome.value,
-        "detail": record.detail[:SENTENCE_MAX],
+        "detail": _text(record.detail),
         "object_name": record.object_name[:64],
         "project": record.project[:64],
         "request_id": record.request_id[:64],
     }
+
+
+def _text(sentence: str) -> str:
+    """Cut a sentence to its column's length; PostgreSQL keeps no NUL, which programs may well print."""
+    return sentence[:SENTENCE_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+# What the driver says, and a pool that has run out; anything else that SQLAlchemy raises is our own mistake.
+FOREIGN = (sa.exc.DBAPIError, sa.exc.TimeoutError)
+Foreign = sa.exc.DBAPIError | sa.exc.TimeoutError
 
 
 class Translated(AbstractContextManager[sa.Connection]):
@@ -90,7 +100,7 @@ class Translated(AbstractContextManager[sa.Connection]):
         self,
         inner: AbstractContextManager[sa.Connection],
         engine: sa.Engine,
-        translate: Callable[[sa.exc.DatabaseError, str], LeptonError],
+        translate: Callable[[Foreign, str], LeptonError],
     ) -> None:
         self._inner = inner
         self._url = engine.url.render_as_string(hide_password=True)
@@ -99,7 +109,7 @@ class Translated(AbstractContextManager[sa.Connection]):
     def __enter__(self) -> sa.Connection:
         try:
             return self._inner.__enter__()
-        except sa.exc.DatabaseError as error:
+        except FOREIGN as error:
             raise self._translate(error, self._url) from error
 
     def __exit__(
@@ -107,8 +117,8 @@ class Translated(AbstractContextManager[sa.Connection]):
     ) -> bool | None:
         try:
             self._inner.__exit__(kind, error, trace)
-        except sa.exc.DatabaseError as failure:
+        except FOREIGN as failure:
             raise self._translate(failure, self._url) from failure
-        if isinstance(error, sa.exc.DatabaseError):
+        if isinstance(error, FOREIGN):
             raise self._translate(error, self._url) from error
         return None

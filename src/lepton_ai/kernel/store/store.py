@@ -16,7 +16,7 @@ from lepton_ai.kernel.store import rows, statements
 from lepton_ai.kernel.store.engine import translate
 from lepton_ai.kernel.store.schema import audit as audit_table
 from lepton_ai.kernel.store.schema import events as events_table
-from lepton_ai.kernel.store.schema import objects, revision
+from lepton_ai.kernel.store.schema import objects
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import AuditRecord, Event
 
@@ -54,8 +54,8 @@ class Store:
         """Write all changes in one transaction.
 
         Strict: raises Conflict and writes nothing if any change lost a race or its name is taken. Otherwise changes
-        that lost are returned in `conflicts` and the rest is written. A create with a known idempotency key is not
-        repeated: the stored object is returned.
+        that lost are returned in `conflicts` and the rest is written. A create with a known idempotency key loses:
+        `by_idempotency_key` then tells what the first one stored.
         """
         now = self._clock.now()
         stored: list[Seen] = []

@@ -7,12 +7,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-
-import httpx
+from typing import TYPE_CHECKING
 
 from lepton_ai.kernel.registry import Receive, Scope, Send
 from lepton_ai.types.data_plane import Server
 from lepton_ai.types.endpoint import Endpoint, EndpointState
+
+if TYPE_CHECKING:
+    import httpx
 
 HEADER = b"x-lepton-activate"
 WAITING_MAX = 1000  # requests held at once over all endpoints: each holds a connection and little else
@@ -79,6 +81,8 @@ class Activator:
             passed += LOOK_SECONDS
 
     async def _carry(self, scope: Scope, receive: Receive, send: Send, sleeper: Sleeper) -> None:
+        import httpx  # 0.1 s, which every start of the core would pay: a tenth of the time until it is ready again.
+
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5.0), trust_env=False)
         server = sleeper.servers[0]

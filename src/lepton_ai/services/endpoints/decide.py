@@ -43,6 +43,7 @@ class Fleet:
     leaving: tuple[Task, ...]  # drained or stopped
     ended: tuple[Task, ...]
     failures: int  # replicas of the newest spec that ended by themselves since one was ready
+    last_failure: str  # how the last of them ended, in words
 
 
 def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: datetime) -> Decision:
@@ -58,7 +59,7 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
     changes += _let_go(fleet.leaving, traffic, now)
     changes += _give_up(endpoint, fleet, traffic, now)
     changes += [delete(task) for task in fleet.ended[:-ENDED_KEPT]]
-    status = summarise(endpoint, fleet.current, fleet.old, traffic, wanted=wanted, failures=fleet.failures, now=now)
+    status = summarise(endpoint, fleet, traffic, wanted=wanted, now=now)
     moments = _moments(endpoint, fleet, wanted, traffic, now)
     return Decision((*changes, *_move(endpoint, status)), look_again_at=min(moments, default=None))
 
@@ -78,6 +79,7 @@ def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
         leaving=tuple(task for task in live if task not in staying),
         ended=tuple(ended),
         failures=len(failures),
+        last_failure=max(failures, key=lambda task: task.spec.attempt).status.reason.sentence if failures else "",
     )
 
 
@@ -195,13 +197,13 @@ def _moments(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, no
     if any(not task.spec.stop_requested for task in fleet.leaving):
         moments.append(now + LOOK_AGAIN)  # Nobody tells when the last request in flight has ended.
     if fleet.failures and len(fleet.current) < wanted:
-        moments.append(max(_retry_at(fleet, now), now))
+        moments.append(_retry_at(fleet, now))
     if (surge_end := _surge_ends_at(fleet)) is not None:
-        moments.append(max(surge_end, now))
+        moments.append(surge_end)
     timeout = endpoint.spec.idle_timeout
     if timeout is not None and wanted:
         moments.append(now + max(timeout / 10, LOOK_AGAIN))  # It may fall asleep late by no more than a tenth.
-    return moments
+    return [moment for moment in moments if moment > now]  # What is over was acted upon just now.
 
 
 def _move(endpoint: Endpoint, status: EndpointStatus) -> tuple[Change, ...]:

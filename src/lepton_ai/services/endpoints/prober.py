@@ -87,6 +87,9 @@ class Prober:
             self._news.wait()
             with self._lock:
                 pending = list(self._pending.values())[:ROUND_MAX]
+                # Those asked now are asked last next time, so that no target waits behind others that never answer.
+                for target in pending:
+                    self._pending[target.id] = self._pending.pop(target.id)
                 if not pending:
                     self._news.clear()
             for target in pending:

@@ -11,28 +11,19 @@ from lepton_ai.types.endpoint import Endpoint, EndpointState, EndpointStatus
 from lepton_ai.types.task import Task
 
 if TYPE_CHECKING:
-    from lepton_ai.services.endpoints.decide import Traffic
+    from lepton_ai.services.endpoints.decide import Fleet, Traffic
 
 BY_HAND = "scaled_to_0"  # why it sleeps: no request wakes it, but a larger number of replicas does
 FAILED_AFTER = 3  # failures in a row without one replica ready
 
 
-def summarise(
-    endpoint: Endpoint,
-    current: Sequence[Task],
-    old: Sequence[Task],
-    traffic: Traffic,
-    *,
-    wanted: int,
-    failures: int,
-    now: datetime,
-) -> EndpointStatus:
+def summarise(endpoint: Endpoint, fleet: Fleet, traffic: Traffic, *, wanted: int, now: datetime) -> EndpointStatus:
     """Return the status that the tasks amount to."""
-    shown = [*current, *old]
+    shown = [*fleet.current, *fleet.old]
     ready = [task for task in shown if task.id in traffic.ready]
-    updated = [task for task in current if task.id in traffic.ready]
-    counts = _Counts(len(shown), len(ready), len(updated), wanted, failures)
-    state, reason = _state(endpoint, shown, counts)
+    updated = [task for task in fleet.current if task.id in traffic.ready]
+    counts = _Counts(len(shown), len(ready), len(updated), wanted, fleet.failures)
+    state, reason = _state(endpoint, shown, counts, fleet.last_failure)
     return endpoint.status.replace(
         state=state,
         reason=reason,
@@ -41,7 +32,7 @@ def summarise(
         ready_replicas=len(ready),
         wanted_replicas=wanted,
         updated_replicas=len(updated),
-        failures=failures,
+        failures=fleet.failures,
         replicas=tuple(replica for task in shown for replica in task.status.replicas),
         last_request_at=_last_request(endpoint, traffic, now),
     )
@@ -55,7 +46,9 @@ class _Counts(NamedTuple):
     failures: int
 
 
-def _state(endpoint: Endpoint, shown: Sequence[Task], counts: _Counts) -> tuple[EndpointState, Reason]:
+def _state(
+    endpoint: Endpoint, shown: Sequence[Task], counts: _Counts, last_failure: str
+) -> tuple[EndpointState, Reason]:
     if counts.wanted == 0:
         # Also while the last replicas drain: the next decision must know that they were sent to sleep, not lost.
         by_hand, idle = "Scaled to 0 by hand.", "Idle; the next request wakes it."
@@ -66,7 +59,10 @@ def _state(endpoint: Endpoint, shown: Sequence[Task], counts: _Counts) -> tuple[
     if counts.ready:
         return EndpointState.READY, _readiness(counts)
     if counts.failures >= FAILED_AFTER:
-        sentence = f"{counts.failures} replicas in a row ended by themselves. See: lepton endpoint logs {endpoint.name}"
+        sentence = (
+            f"{counts.failures} replicas in a row ended by themselves. The last one: {last_failure} "
+            f"See: lepton endpoint logs {endpoint.name}"
+        )
         return EndpointState.FAILED, Reason(code="failing", sentence=sentence)
     if endpoint.status.state is EndpointState.FAILED and counts.failures:
         return EndpointState.FAILED, endpoint.status.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 
 from lepton_ai.types.base import Metadata
@@ -16,7 +17,8 @@ READY_PATH = "/health/ready"
 
 def template_of(spec: EndpointSpec) -> str:
     """Return a digest of all that makes a replica what it is; replicas of another digest are out of date."""
-    return hashlib.sha256(spec.model_dump_json(exclude=_OUTSIDE_TEMPLATE).encode()).hexdigest()[:16]
+    wanted = spec.model_dump(mode="json", exclude=_OUTSIDE_TEMPLATE)
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def health_path(spec: EndpointSpec) -> str:

@@ -82,6 +82,8 @@ def _held_back(job: Job, after: Mapping[str, Job | None], now: datetime) -> Deci
     for name, other in after.items():
         if other is None:
             return Decision(_end(job, Note("after_missing", f"Job '{name}', which it must follow, is gone."), now))
+        if other.id == job.id:
+            return Decision(_end(job, Note("after_itself", "It cannot follow itself: no older job has its name."), now))
         if other.status.state in {JobState.FAILED, JobState.STOPPED}:
             note = Note("after_failed", f"Job '{name}', which it must follow, {other.status.state.value}.")
             return Decision(_end(job, note, now))
@@ -104,7 +106,8 @@ def _stop(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
     if job.is_final():
         return Decision()
     status = summarise(job, tasks, pending=0, now=now)
-    if not MOVES[status.state] and status.state is not JobState.STOPPED and tasks:
+    is_whole = len(newest_attempts(tasks)) == max(1, job.spec.array)
+    if not MOVES[status.state] and status.state is not JobState.STOPPED and is_whole:
         return Decision(_move(job, status))  # It ended by itself before the stop could reach it.
     return Decision(_end(job, Note("stopped", "Stopped on request."), now, state=JobState.STOPPED, status=status))
 

@@ -43,6 +43,12 @@ def test_the_maps_hold_routes_health_paths_and_tokens() -> None:
     assert maps[TOKENS] == {"a" * 64: "100", f"{'a' * 64}:vision": "100"}
 
 
+def test_pieces_of_a_stream_are_sent_on_as_they_come() -> None:
+    text = rendered(PLANE).config
+    base = text[text.index("defaults base") : text.index("frontend lepton")]
+    assert "option http-no-delay" in base, "without it, each event waits 200 ms for the next"
+
+
 def test_a_token_with_several_grants_is_known_until_the_last_ends() -> None:
     grants = (TokenGrant("a" * 64, "vision", 100), TokenGrant("a" * 64, "*", 300), TokenGrant("a" * 64, "vision", 200))
     key = "a" * 64

@@ -1,0 +1,94 @@
+"""What each state, end and setting means, in a line for the tables in docs/. A new one without a line here fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from lepton_ai.services.jobs.summary import exit_code_of
+from lepton_ai.types import endpoint, job, task
+from lepton_ai.types.endpoint import EndpointState
+from lepton_ai.types.job import JobState
+from lepton_ai.types.task import (
+    ExitKind,
+    Program,
+    Replica,
+    ReplicaExit,
+    ReplicaState,
+    Task,
+    TaskSpec,
+    TaskState,
+    TaskStatus,
+)
+
+STATES: Mapping[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
+    "job": {state: frozenset(nexts) for state, nexts in job.MOVES.items()},
+    "endpoint": {state: frozenset(nexts) for state, nexts in endpoint.MOVES.items()},
+    "task": {state: frozenset(nexts) for state, nexts in task.MOVES.items()},
+}
+
+_MEANINGS: Mapping[str, Mapping[StrEnum, str]] = {
+    "job": {
+        JobState.QUEUED: "waits for other jobs, for room, or for its next attempt; the reason says which",
+        JobState.STARTING: "holds its resources; its folder and packages are being made ready",
+        JobState.RUNNING: "every replica of it, or of one index of its array, runs",
+        JobState.STOPPING: "was asked to stop: SIGTERM, the grace period, SIGKILL",
+        JobState.SUCCEEDED: "ended with exit code 0, every index of it",
+        JobState.FAILED: "ended in another way, and its retries are used up",
+        JobState.STOPPED: "ended because somebody asked for it",
+    },
+    "endpoint": {
+        EndpointState.STARTING: "no replica is ready yet",
+        EndpointState.READY: "at least one replica takes requests",
+        EndpointState.ASLEEP: "has no replica: idle for its time-out (the next request wakes it), or scaled to 0",
+        EndpointState.FAILED: "three replicas in a row ended by themselves; it goes on trying, ever more slowly",
+        EndpointState.STOPPING: "is being deleted: requests in flight end first",
+    },
+    "task": {
+        TaskState.WAITING: "is in the queue and holds nothing",
+        TaskState.STARTING: "holds its allocations; replicas are being started, always all of them",
+        TaskState.RUNNING: "every replica has started",
+        TaskState.STOPPING: "its replicas are being ended, because somebody asked or because one of them failed",
+        TaskState.FINISHED: "nothing of it runs any more; it never runs again",
+    },
+    "exit": {
+        ExitKind.SUCCEEDED: "exit code 0",
+        ExitKind.FAILED: "any other exit code",
+        ExitKind.SIGNALED: "killed by a signal that was not ours",
+        ExitKind.OUT_OF_MEMORY: "needed more memory than it had asked for",
+        ExitKind.TIMED_OUT: "ran longer than its time-out",
+        ExitKind.STOPPED: "ended because it was asked to",
+        ExitKind.LOST: "its node or its supervisor is gone, so nobody knows how it ended",
+        ExitKind.NOT_STARTED: "its folder, its packages or its command could not be had",
+    },
+}
+
+SETTINGS: Mapping[str, str] = {
+    "home": "the state folder; set in the environment only",
+    "address": "where the one HTTPS port listens",
+    "port": "the one HTTPS port; 0 takes a free one and keeps it",
+    "database": "a SQLAlchemy URL; without one, SQLite in the state folder",
+    "bundle_bytes_max": "how large an uploaded working directory may be",
+    "body_bytes_max": "how large any other request may be",
+    "log_bytes_max": "how much log is kept of each replica; the oldest goes first",
+    "cpu_reserved": "CPUs that no task gets",
+    "memory_reserved_bytes": "memory that no task gets: for the core, HAProxy and the system",
+}
+
+
+def of(kind: str, state: StrEnum) -> str:
+    """Return the line for one state."""
+    return _MEANINGS[kind][state]
+
+
+def exit_code(kind: ExitKind) -> str:
+    """Return the exit code that a job ends with whose only replica ended so."""
+    if kind is ExitKind.FAILED:
+        return "the command's own"
+    if kind is ExitKind.SIGNALED:
+        return "128 + the signal"
+    if kind is ExitKind.STOPPED:
+        return "the command's own, or 128 + the signal"
+    ended = Replica(rank=0, node="node", state=ReplicaState.EXITED, exit=ReplicaExit(kind=kind))
+    spec = TaskSpec(owner_kind="job", owner_name="job", task_kind="job", program=Program(command=("true",)))
+    return str(exit_code_of(Task(spec=spec, status=TaskStatus(outcome=kind, replicas=(ended,)))))
