@@ -14,7 +14,7 @@ from benchmarks.load import Load, Target, apply_load
 from benchmarks.plain_plane import plain_plane
 from benchmarks.served import BODY, bare_server, endpoint, write_app
 
-ROUNDS = 15
+ROUNDS = 9
 ROUND_SECONDS = 0.4
 MANY = 32
 BARE, DIRECT, PLAIN, TLS = "bare uvicorn", "the replica, asked directly", "data plane without TLS (trial)", "data plane"

@@ -30,12 +30,14 @@ class Kind:
     replicas: int = 1
     share: int = 1
     is_stopped: bool = False
+    is_packed: bool = False  # needs its working directory, so that there is more between its start and its first line
 
 
 KINDS = (
     Kind("echo end", "succeeded", 0, share=4),
     Kind("sleep 0.5; echo end", "succeeded", 0, share=2),
     Kind("sleep 2; echo end", "succeeded", 0),
+    Kind("cat said.txt", "succeeded", 0, share=2, is_packed=True),
     Kind("exit 7", "failed", 7),
     Kind("sleep 0.3; echo end", "succeeded", 0, replicas=2),
     Kind('[ "$RANK" = 1 ] && exit 3; sleep 100', "failed", 3, replicas=2),
@@ -50,11 +52,16 @@ class Load:
         self._platform = platform
         self._ended = threading.Event()
         self._abandoned = threading.Event()
+        self._bundle = ""
         self._threads = [threading.Thread(target=self._run, args=(seed, each), daemon=True) for each in range(CLIENTS)]
         self.acknowledged: dict[str, Kind] = {}  # by job id
         self.trouble: list[str] = []
 
     def __enter__(self) -> Load:
+        folder = self._platform.home.with_name("work")
+        folder.mkdir()
+        (folder / "said.txt").write_text("end\n")
+        self._bundle = self._platform.sdk().jobs.upload(folder)
         for thread in self._threads:
             thread.start()
         return self
@@ -88,6 +95,7 @@ class Load:
             "env": {"MARKS": str(self._platform.marks)},
             "replicas": kind.replicas,
             "resources": SMALL,
+            "bundle": self._bundle if kind.is_packed else "",
         }
         job = self._send(client, JOBS, {"metadata": {"name": name}, "spec": spec}, key=name).json()
         job_id = str(job["metadata"]["id"])

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from lepton_ai.api import changes
 from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import Gate, collection_path
+from lepton_ai.api.openapi import Listing
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
 from lepton_ai.kernel.advice import classes, place_on, rank_classes
 from lepton_ai.kernel.identifiers import new_id
@@ -22,7 +23,7 @@ from lepton_ai.types.explanation import Explanation
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
-from lepton_ai.types.resource_view import QueueEntry
+from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import GANG_MAX, Program, Task, TaskSpec, TaskState, TaskStatus
 
@@ -73,7 +74,7 @@ def routes(*, has_jobs: bool) -> list[APIRouter]:
 def _queue() -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/queue", route_class=GuardedRoute, tags=["scheduling"])
 
-    @router.get("", operation_id="queue.list")
+    @router.get("", operation_id="queue.list", responses={200: {"model": Listing[QueueEntry]}})
     def list_queue(gate: Gate) -> dict[str, Any]:
         """Return this project's waiting tasks; their ranks count everybody's."""
         tasks = {t.id: t for t in gate.core.live(Task, gate.project)}
@@ -87,7 +88,9 @@ def _queue() -> APIRouter:
 def _advice() -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}", route_class=GuardedRoute, tags=["scheduling"])
 
-    @router.post("/optimal-resource", operation_id="scheduling.resource")
+    @router.post(
+        "/optimal-resource", operation_id="scheduling.resource", responses={200: {"model": Listing[ResourceChoice]}}
+    )
     def best_resource(gate: Gate, question: Question) -> dict[str, Any]:
         """Rank the resource classes for a task by when it would end on them."""
         trial = _task(gate, question.spec)

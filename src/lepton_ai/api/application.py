@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 
-from lepton_ai.api import advice, identities, platform, problems, uploads
+from lepton_ai.api import advice, identities, openapi, platform, problems, uploads
 from lepton_ai.api.core import Core
 from lepton_ai.api.kinds import reading_routes, routes_of_services
 from lepton_ai.api.limits import BodyLimit
@@ -14,16 +13,12 @@ from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
 from lepton_ai.version import VERSION
 
-_ABOUT = """The API of Lepton AI. The same verbs for every kind; errors are RFC 9457 problem details.
-Send `Authorization: Bearer TOKEN`; each operation's id names the permission that it needs."""
-
 
 def create_api(core: Core) -> FastAPI:
     """Return the application; raises AssertionError for a route without a permission."""
     app = FastAPI(
         title="Lepton AI",
         version=VERSION,
-        description=_ABOUT,
         openapi_url="/api/v1/openapi.json",
         docs_url="/api/docs",
         redoc_url=None,
@@ -35,7 +30,7 @@ def create_api(core: Core) -> FastAPI:
     for router in _routers(core):
         app.router.routes.extend(router.routes)
     app.add_middleware(BodyLimit, bytes_max=core.settings.body_bytes_max)
-    app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -52,12 +47,3 @@ def _routers(core: Core) -> list[APIRouter]:
         uploads.routes(),
         *platform.routes(),
     ]
-
-
-def _schema(app: FastAPI) -> dict[str, object]:
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
-        schema["security"] = [{"token": []}]
-        app.openapi_schema = schema
-    return app.openapi_schema

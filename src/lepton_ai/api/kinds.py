@@ -9,6 +9,7 @@ from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute, access_of
 from lepton_ai.api.core import Core
 from lepton_ai.api.drafts import Draft, NewName
+from lepton_ai.api.openapi import Listing
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import Event
 from lepton_ai.types.identity import Project
@@ -38,7 +39,7 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     path = collection_path(kind, in_project=in_project)
     router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
 
-    @router.get("", operation_id=f"{kind.KIND}.list")
+    @router.get("", operation_id=f"{kind.KIND}.list", responses={200: {"model": Listing[kind]}})
     def list_objects(gate: Gate, limit: Limit = PAGE, before: Before = "") -> dict[str, Any]:
         items = gate.core.store.page(kind, project_of(gate, in_project=in_project), before=before, limit=limit)
         return {
@@ -59,7 +60,7 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     if kind is Project:
         return router  # `/projects/{project}/events` tells what happened in the project, which says more
 
-    @router.get("/{name}/events", operation_id=f"{kind.KIND}.events")
+    @router.get("/{name}/events", operation_id=f"{kind.KIND}.events", responses={200: {"model": Listing[Event]}})
     def list_object_events(gate: Gate, name: str, after: After = 0, limit: Limit = PAGE_MAX) -> dict[str, Any]:
         thing = changes.find(gate, kind, name, in_project=in_project)
         return event_page(list(gate.core.store.events(object_id=thing.id, after=after, limit=limit)), limit)

@@ -12,11 +12,14 @@ from starlette.responses import JSONResponse
 from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import PAGE, After, Gate, Limit, Version, event_page, reading_routes
+from lepton_ai.api.openapi import Listing
 from lepton_ai.api.resources import resources
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.base import Model
+from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node
+from lepton_ai.types.resource_view import ResourceView
 from lepton_ai.types.task import Task, TaskState
 from lepton_ai.version import VERSION
 
@@ -61,11 +64,11 @@ def _about() -> APIRouter:
     def whoami(gate: Gate) -> dict[str, Any]:
         return {"user": gate.caller.user, "roles": gate.caller.roles}
 
-    @router.get("/resources", operation_id="resource.list")
+    @router.get("/resources", operation_id="resource.list", responses={200: {"model": Listing[ResourceView]}})
     def list_resources(gate: Gate) -> dict[str, Any]:
         return {"items": resources(gate.core, gate.caller)}
 
-    @router.get("/audit", operation_id="audit.list")
+    @router.get("/audit", operation_id="audit.list", responses={200: {"model": Listing[AuditRecord]}})
     def list_audit(gate: Gate, after: After = 0, limit: Limit = PAGE) -> dict[str, Any]:
         records = gate.core.store.audit_records(after=after, limit=limit)
         return {"items": records, "next": str(records[-1].seq) if len(records) == limit else ""}
@@ -86,7 +89,7 @@ def _nodes() -> APIRouter:
 def _events() -> APIRouter:
     router = APIRouter(prefix="/api/v1/projects/{project}/events", route_class=GuardedRoute, tags=["events"])
 
-    @router.get("", operation_id="event.list", response_model=None)
+    @router.get("", operation_id="event.list", response_model=None, responses={200: {"model": Listing[Event]}})
     def list_events(
         gate: Gate,
         after: After = 0,

@@ -80,7 +80,7 @@ def test_a_trial_that_must_wait_is_told_until_when(platform: Platform) -> None:
     platform.running_job("long", resources={"cpu": 8}, expected_duration="1h")
     placed = platform.post(TRIAL, question("cpu-avx2")).json()
     assert placed["allocations"] == []
-    assert placed["expected_start"].startswith("2026-01-02T04:04")
+    assert placed["expected_start"].startswith("2026-01-02T04:")
 
 
 def test_a_trial_that_never_fits_is_refused(platform: Platform) -> None:

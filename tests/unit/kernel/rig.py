@@ -11,6 +11,7 @@ from lepton_ai.kernel.change import Note, create, delete, update
 from lepton_ai.kernel.registry import Door, OpenService, Service
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.store import Store
+from lepton_ai.kernel.store.engine import open_engine
 from lepton_ai.services.endpoints import SERVICE as ENDPOINTS
 from lepton_ai.services.endpoints.prober import Target
 from lepton_ai.services.endpoints.service import Endpoints
@@ -18,7 +19,7 @@ from lepton_ai.services.jobs import SERVICE as JOBS
 from lepton_ai.testing.behaviour import Behaviour
 from lepton_ai.testing.fakes import FakeClock, FakeDataPlane, FakeProber
 from lepton_ai.testing.machines import machine
-from lepton_ai.testing.platform import KERNEL_KINDS, Core, empty_engine
+from lepton_ai.testing.platform import KERNEL_KINDS, Core
 from lepton_ai.testing.runtime import FakeNode, FakeRuntime
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.endpoint import Endpoint, EndpointSpec
@@ -33,7 +34,11 @@ class Rig:
     """Everything goes right here unless a test says otherwise."""
 
     def __init__(
-        self, *nodes: FakeNode, services: Sequence[Service] | None = None, secrets: Mapping[str, str] | None = None
+        self,
+        *nodes: FakeNode,
+        services: Sequence[Service] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        database: str = "sqlite://",
     ) -> None:
         self.clock = FakeClock()
         self.runtime = FakeRuntime(self.clock, nodes or [machine("node-1")])
@@ -41,8 +46,7 @@ class Rig:
         self.secrets = secrets or {}
         self.services = [JOBS, replace(ENDPOINTS, open=self._open_endpoints)] if services is None else services
         kinds = (*KERNEL_KINDS, Job, Endpoint, *(kind for service in self.services for kind in service.kinds))
-        self._engine = empty_engine()
-        self.store = Store(self._engine, self.clock, kinds)
+        self.store = Store(open_engine(database), self.clock, kinds)
         self.prober = FakeProber(self._answers, lambda _: None)
         self.core = self.start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -297,8 +298,8 @@ def test_a_wake_brings_a_decision_on_the_object_that_it_names() -> None:
     assert asked == [job.id]
 
 
-def test_the_loop_works_in_its_thread_until_it_is_stopped() -> None:
-    rig = Rig()
+def test_the_loop_works_in_its_thread_until_it_is_stopped(tmp_path: Path) -> None:
+    rig = Rig(database=f"sqlite:///{tmp_path / 'lepton.db'}")
     done = threading.Event()
     rig.store.on_change(lambda: done.set() if rig.store.revision() > 3 else None)
     thread = threading.Thread(target=rig.core.loop.run, daemon=True)
