@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lepton_ai import Job, LeptonAI
 
 CLIENTS = 4  # threads that submit; one alone would be the bottleneck
-POLL_SECONDS = 0.25
+POLL_SECONDS = 1.0  # the core reads every task to count them; asked often, it has less time for the jobs
 WAIT_SECONDS_MAX = 300
 
 

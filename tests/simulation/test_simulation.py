@@ -1,19 +1,10 @@
-"""The seeded simulation over many seeds, and the seeds that once broke something, by name."""
+"""The seeded simulation over many seeds. A seed that fails prints the command that replays it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
-
 import pytest
 
-from lepton_ai.kernel import dispatch, tasks
-from lepton_ai.kernel.world import World
-from lepton_ai.testing.simulation import Simulation, run_seed, run_seeds
+from lepton_ai.testing.simulation import run_seeds
 
 CHUNKS = 25
 CHUNK_SEEDS = 20  # 25 x 20 = 500 seeds, some 0.2 s each; small chunks, so that worker processes share them evenly

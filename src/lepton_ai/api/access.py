@@ -62,10 +62,15 @@ class Access:
 class GuardedRoute(APIRoute):
     """A route that asks the gate before it reads a byte of the body. Its `operation_id` names what it does."""
 
+    @property
+    def operation(self) -> str:
+        """The operation that the caller must be allowed to do: to apply (PUT) is to update, by another way."""
+        return str(self.operation_id).replace(".apply", ".update")
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the gate in front."""
         inner = super().get_route_handler()
-        operation = str(self.operation_id)
+        operation = self.operation
         assert operation in OPERATIONS, f"{self.path}: operation {operation!r} is not in the table of permissions"
 
         async def handle(request: Request) -> Response:

@@ -39,8 +39,11 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
     path = collection_path(kind, in_project=in_project)
     router = APIRouter(prefix=path, route_class=GuardedRoute, tags=[kind.PLURAL])
 
-    @router.get("", operation_id=f"{kind.KIND}.list", responses={200: {"model": Listing[kind]}})
+    page: Any = Listing[kind]  # type: ignore[valid-type]
+
+    @router.get("", operation_id=f"{kind.KIND}.list", responses={200: {"model": page}})
     def list_objects(gate: Gate, limit: Limit = PAGE, before: Before = "") -> dict[str, Any]:
+        """Return one page, newest first."""
         items = gate.core.store.page(kind, project_of(gate, in_project=in_project), before=before, limit=limit)
         return {
             "items": [shown(item) for item in items if is_visible(gate, item)],
@@ -55,6 +58,7 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 
     @router.get("/{name}", operation_id=f"{kind.KIND}.get", response_model=kind)
     def get_object(gate: Gate, name: str) -> Any:
+        """Return one by name or id; of several with that name, the live one or else the newest."""
         return shown(find_visible(gate, kind, name, in_project=in_project))
 
     if kind is Project:
@@ -62,6 +66,7 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 
     @router.get("/{name}/events", operation_id=f"{kind.KIND}.events", responses={200: {"model": Listing[Event]}})
     def list_object_events(gate: Gate, name: str, after: After = 0, limit: Limit = PAGE_MAX) -> dict[str, Any]:
+        """Return what happened to it, oldest first."""
         thing = changes.find(gate, kind, name, in_project=in_project)
         return event_page(list(gate.core.store.events(object_id=thing.id, after=after, limit=limit)), limit)
 
@@ -75,12 +80,14 @@ def changing_routes(kind: type[AnyObject], *, in_project: bool, may_stop: bool =
 
     @router.patch("/{name}", operation_id=f"{kind.KIND}.update", response_model=kind)
     def patch_object(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Any:
+        """Merge into spec and labels (RFC 7396); with `version`, only if it was not changed since."""
         return shown(changes.patch(gate, kind, name, patch, version=version, in_project=in_project))
 
     if may_stop:
 
         @router.post("/{name}/stop", operation_id=f"{kind.KIND}.stop", status_code=202, response_model=kind)
         def stop_object(gate: Gate, name: str) -> Any:
+            """Ask for a graceful end; it stays to be looked at."""
             patch = {"spec": {"stop_requested": True}}
             return shown(changes.patch(gate, kind, name, patch, version=0, in_project=in_project))
 
@@ -94,6 +101,7 @@ def deleting_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 
     @router.delete("/{name}", operation_id=f"{kind.KIND}.delete", status_code=202, response_model=kind)
     def delete_object(gate: Gate, name: str) -> Any:
+        """Ask for its end and removal; it goes away once nothing of it runs."""
         return shown(changes.request_deletion(gate, kind, name, in_project=in_project))
 
     return router
@@ -107,12 +115,14 @@ def creating_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
 
     @router.post("", operation_id=f"{kind.KIND}.create", status_code=201, response_model=kind)
     def create_object(gate: Gate, draft: Draft[spec], response: Response, key: IdempotencyKey = "") -> Any:
+        """Make one. The same Idempotency-Key makes no second one."""
         thing, is_new = changes.create(gate, kind, draft, key, in_project=in_project)
         response.status_code = 201 if is_new else 200
         return shown(thing)
 
-    @router.put("/{name}", operation_id=f"{kind.KIND}.update", name=f"{kind.KIND}.apply", response_model=kind)
+    @router.put("/{name}", operation_id=f"{kind.KIND}.apply", response_model=kind)
     def apply_object(gate: Gate, name: NewName, draft: Draft[spec], response: Response) -> Any:
+        """Make it, or bring the live one of that name to the draft."""
         thing, is_new = changes.apply(gate, kind, name, draft, in_project=in_project)
         response.status_code = 201 if is_new else 200
         return shown(thing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -73,14 +74,17 @@ def guarded(app: FastAPI) -> Iterator[tuple[GuardedRoute, str]]:
 
 
 def _complete(operation: dict[str, Any], route: GuardedRoute, method: str) -> None:
-    permission = OPERATIONS[str(route.operation_id)]
+    permission = OPERATIONS[route.operation]
     operation["x-permission"] = {
-        "operation": route.operation_id,
+        "operation": route.operation,
         "role": permission.role.value,
         "scope": permission.scope.value,
     }
-    # PUT and PATCH need the same permission, but are two operations to a generator of clients.
-    operation["operationId"] = f"{route.operation_id}".replace(".update", ".apply" if method == "PUT" else ".update")
+    declared = operation.setdefault("parameters", [])
+    told = {parameter["name"] for parameter in declared if parameter["in"] == "path"}
+    for name in re.findall(r"{(\w+)}", route.path_format):
+        if name not in told:  # The gate reads the project; no function takes it.
+            declared.append({"name": name, "in": "path", "required": True, "schema": {"type": "string"}})
     responses = operation["responses"]
     for content in responses.get("200", {}).get("content", {}).values():
         if "$ref" in content["schema"]:

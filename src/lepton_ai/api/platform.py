@@ -42,6 +42,7 @@ def _about() -> APIRouter:
 
     @router.get("/status", operation_id="status.get")
     def status(gate: Gate) -> dict[str, Any]:
+        """Tell how the core and its data plane are, and how much waits and runs."""
         core = gate.core
         tasks = core.live(Task)
         waiting = sum(task.status.state is TaskState.WAITING for task in tasks)
@@ -62,14 +63,17 @@ def _about() -> APIRouter:
 
     @router.get("/whoami", operation_id="whoami.get")
     def whoami(gate: Gate) -> dict[str, Any]:
+        """Tell who the token speaks for, and their roles."""
         return {"user": gate.caller.user, "roles": gate.caller.roles}
 
     @router.get("/resources", operation_id="resource.list", responses={200: {"model": Listing[ResourceView]}})
     def list_resources(gate: Gate) -> dict[str, Any]:
+        """Return every node's CPUs and devices, with what is measured and what is allocated of them."""
         return {"items": resources(gate.core, gate.caller)}
 
     @router.get("/audit", operation_id="audit.list", responses={200: {"model": Listing[AuditRecord]}})
     def list_audit(gate: Gate, after: After = 0, limit: Limit = PAGE) -> dict[str, Any]:
+        """Return who changed what and who was refused, oldest first."""
         records = gate.core.store.audit_records(after=after, limit=limit)
         return {"items": records, "next": str(records[-1].seq) if len(records) == limit else ""}
 
@@ -81,6 +85,7 @@ def _nodes() -> APIRouter:
 
     @router.patch("/{name}", operation_id="node.update")
     def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Node:
+        """Cordon a node, so that it gets nothing new, or take that back."""
         return changes.patch(gate, Node, name, patch, version=version, in_project=False)
 
     return router
@@ -97,6 +102,7 @@ def _events() -> APIRouter:
         newest: bool = False,
         follow: bool = False,
     ) -> dict[str, Any] | StreamingResponse:
+        """Return what happened in the project, oldest first; with `follow`, as server-sent events for ever."""
         after = max(after, _beginning(gate))
         if follow:
             return sse.respond(sse.follow_events(gate.core, gate.project, after), gate)
@@ -117,6 +123,7 @@ def _end() -> APIRouter:
 
     @router.post("", operation_id="platform.shutdown", status_code=202)
     def shut_down(gate: Gate, wish: Shutdown | None = None) -> JSONResponse:
+        """End the platform; replicas are stopped first, or run on under their supervisors."""
         wish = wish or Shutdown()
         detail = "with replicas" if wish.stop_replicas else "replicas run on"
         gate.core.store.record([gate.audit("platform", "core", detail)])

@@ -70,6 +70,8 @@ def _place(one: object) -> dict[str, str]:
     message = str(one["msg"]).removeprefix("Value error, ")
     if one["type"] == "extra_forbidden":
         message = "is not a field here"
+    if one["type"] == "model_attributes_type" and not loc:
+        message = "must be a JSON object, sent with Content-Type: application/json"
     return {"loc": loc[:MESSAGE_MAX] or "body", "msg": message[:MESSAGE_MAX]}
 
 

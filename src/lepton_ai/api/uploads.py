@@ -16,10 +16,12 @@ def routes() -> APIRouter:
 
     @router.head("/{digest}", operation_id="blob.has")
     def has_blob(gate: Gate, digest: str) -> Response:
+        """Tell whether the project has uploaded it."""
         return Response(status_code=200 if gate.core.uploads.has(gate.project, digest) else 404)
 
     @router.put("/{digest}", operation_id="blob.put", status_code=201)
     async def put_blob(gate: Gate, digest: str, request: Request) -> dict[str, str]:
+        """Upload a bundle or a pickled call; it is kept only if its digest is right."""
         # In a thread: keeping a blob waits until the disk has it, and everybody else would wait with it.
         async with contextmanager_in_threadpool(gate.core.uploads.receive(gate.project, digest)) as writer:
             async for chunk in request.stream():

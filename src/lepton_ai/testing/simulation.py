@@ -32,10 +32,10 @@ from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
 
-ROUNDS = 20  # steps of the troubled time, each with a pass or more
+ROUNDS = 16  # steps of the troubled time, each with a pass or more
 CALM = timedelta(minutes=10)  # in which endpoints come up and their backlog of back-offs ends
 END = timedelta(hours=2)  # in which all jobs must end: the longest queue is about 14 x 4 x 40 s
-QUIET = timedelta(minutes=2)  # longer than any pause of the loop's, but for those that it says it makes
+QUIET = timedelta(seconds=65)  # two resyncs; the loop announces every other pause that it makes
 STEP_MIN = timedelta(milliseconds=500)
 STEP_MAX = timedelta(seconds=20)
 PASSES_AT_ONCE = 30  # passes without a pause until nothing is left to do: more mean that the loop never rests
@@ -77,6 +77,14 @@ class Simulation:
         verdict.check_jobs(self.store, self.runtime, self.users)
         verdict.check_events(self.store, self.users)
         verdict.check_objects(self.store, (Node, Task))
+
+    def history(self) -> Sequence[str]:
+        """Return every event in its order: what a replay must repeat."""
+        told, last = [], 0
+        while events := self.store.events(after=last):
+            told += [f"{event.at} {event.object_name} {event.code} {event.sentence}" for event in events]
+            last = events[-1].seq
+        return told
 
     def _start_core(self) -> None:
         self.runtime.disconnect()

@@ -101,7 +101,7 @@ class Stream:
 
 def cut_off(runner: asyncio.Runner, app: FastAPI, opening: Opening) -> int:
     """Send the beginning of a body, go away, and return the status that nobody hears."""
-    arriving = [
+    arriving: list[MutableMapping[str, Any]] = [
         {"type": "http.request", "body": opening.body, "more_body": True},
         {"type": "http.disconnect"},
     ]

@@ -42,6 +42,4 @@ class Door:
 def doors(app: FastAPI) -> Sequence[Door]:
     """Return every method of every route that the gate guards."""
     guarded = [route for route in app.routes if isinstance(route, GuardedRoute)]
-    return [
-        Door(method, route.path, str(route.operation_id)) for route in guarded for method in sorted(route.methods or ())
-    ]
+    return [Door(method, route.path, route.operation) for route in guarded for method in sorted(route.methods or ())]

@@ -17,33 +17,33 @@ CEILING_USES = 64  # renewing a ceiling costs as much as one closer look
 Spot = tuple[int, tuple[int, ...]]  # one replica: its node and the columns of its devices
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a search looks at: `left` is what may be taken, that is, what is `free` less what is kept for others."""
+
+    fleet: Fleet
+    free: Ledger
+    left: Ledger
+    broken: list[int]  # nodes in the order in which a whole device of theirs was broken
+
+
 @dataclass(slots=True)
 class Cursor:
     """How far the search for one shape in one pool has got.
 
     Free amounts only shrink within a pass, so what was too full once stays so, and the search never goes back: a pass
-    costs one look at the nodes per shape, not per task. `ledgers` must all have room: what is free now, and what each
-    reservation leaves to tasks that would outlast its start.
+    costs one look at the nodes per shape, not per task.
     """
 
     shape: Shape
     pool: Pool
-    ledgers: tuple[Ledger, ...]
+    left: Ledger
     order: list[int]  # nodes that had room when the search began, best first
     broken: list[int]  # shared by all cursors: nodes in the order in which a whole device of theirs was broken
     partly: list[int] = field(default_factory=list)  # nodes whose partly used devices have room, tightest first
     at: int = 0
     partly_at: int = 0
     broken_at: int = 0
-    far: tuple[Ledger, ...] = ()  # the ledgers that count on most nodes, and on those with reservations
-    near: dict[int, tuple[Ledger, ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.far = self.ledgers[:1]
-        if len(self.ledgers) < 2:
-            return
-        for node in frozenset().union(*(ledger.rows for ledger in self.ledgers[1:])):
-            self.near[node] = (*self.far, *(ledger for ledger in self.ledgers[1:] if node in ledger.rows))
 
     @property
     def is_exhausted(self) -> bool:
@@ -75,17 +75,17 @@ class Cursor:
         return None
 
     def _find_one(self) -> list[Spot] | None:
-        if not self.shape.devices and not self.near:
+        if not self.shape.devices:
             return self._find_without_devices()
         if self.shape.share_milli < WHOLE_DEVICE_MILLI:
-            spots = self._find_partly_used()
-            if spots:
-                return spots
+            spot = self._find_partly_used()
+            if spot is not None:
+                return [spot]
         full = 0
         while self.at < len(self.order):
-            here = self._spots_on(self.order[self.at], 1)
-            if here:
-                return here
+            spot = self._spot_on(self.order[self.at])
+            if spot is not None:
+                return [spot]
             self.at += 1
             full += 1
             if full > FULL_NODES_MAX:
@@ -94,78 +94,82 @@ class Cursor:
         return None
 
     def _find_without_devices(self) -> list[Spot] | None:
-        """Do as `_find_one` for most tasks of most queues: two numbers per node decide, and no reservation counts."""
+        """Do as `_find_one` does, sooner for most tasks of most queues: two numbers per node decide."""
         cpu, memory, order = self.shape.cpu_milli, self.shape.memory_bytes, self.order
-        cpu_free, memory_free = self.ledgers[0].cpu_cells, self.ledgers[0].memory_cells
+        cpu_left, memory_left = self.left.cpu_cells, self.left.memory_cells
         for at in range(self.at, len(order)):
             node = order[at]
-            if (cpu <= cpu_free[node] or not cpu) and (memory <= memory_free[node] or not memory):
+            if (cpu <= cpu_left[node] or not cpu) and (memory <= memory_left[node] or not memory):
                 self.at = at
                 return [(node, ())]
         self.at = len(order)
         return None
 
-    def _find_partly_used(self) -> list[Spot]:
+    def _find_partly_used(self) -> Spot | None:
         """Look at devices that are broken already before another whole one is."""
         while self.partly_at < len(self.partly):
-            spots = self._spots_on(self.partly[self.partly_at], 1, only_broken=True)
-            if spots:
-                return spots
+            spot = self._spot_on(self.partly[self.partly_at], only_broken=True)
+            if spot is not None:
+                return spot
             self.partly_at += 1
         while self.broken_at < len(self.broken):
             node = self.broken[self.broken_at]
-            spots = self._spots_on(node, 1, only_broken=True) if self.pool.nodes[node] else []
-            if spots:
-                return spots
+            spot = self._spot_on(node, only_broken=True) if self.pool.nodes[node] else None
+            if spot is not None:
+                return spot
             self.broken_at += 1
-        return []
+        return None
 
-    def _spots_on(self, node: int, wanted: int, *, only_broken: bool = False) -> list[Spot]:
-        """Return up to `wanted` spots on `node`."""
+    def _spot_on(self, node: int, *, only_broken: bool = False) -> Spot | None:
+        """Return devices for one replica on `node`: a share of the fullest that has it, or whole ones."""
+        shape, left = self.shape, self.left
+        if shape.cpu_milli > left.cpu_cells[node] and shape.cpu_milli:
+            return None
+        if shape.memory_bytes > left.memory_cells[node] and shape.memory_bytes:
+            return None
+        free = left.devices_of(node)
+        if shape.share_milli < WHOLE_DEVICE_MILLI:
+            column = _tightest(free, self.pool.columns[node], shape.share_milli, only_broken=only_broken)
+            return None if column is None else (node, (column,))
+        whole = tuple([c for c in self.pool.columns[node] if free[c] >= WHOLE_DEVICE_MILLI])
+        return (node, whole[: shape.devices]) if len(whole) >= shape.devices else None
+
+    def _spots_on(self, node: int, wanted: int) -> list[Spot]:
+        """Return up to `wanted` spots on `node` for replicas of a gang."""
         shape, room = self.shape, wanted
         cpu, memory = shape.cpu_milli, shape.memory_bytes
-        ledgers = self.near.get(node, self.far) if self.near else self.far
-        for ledger in ledgers:
-            cpu_free, memory_free = ledger.cpu_cells[node], ledger.memory_cells[node]
-            if cpu > max(cpu_free, 0) or memory > max(memory_free, 0):
-                return []
-            if wanted > 1:
-                room = min(room, cpu_free // cpu if cpu else room, memory_free // memory if memory else room)
+        cpu_left, memory_left = self.left.cpu_cells[node], self.left.memory_cells[node]
+        if cpu > max(cpu_left, 0) or memory > max(memory_left, 0):
+            return []
+        room = min(room, cpu_left // cpu if cpu else room, memory_left // memory if memory else room)
         if not shape.devices:
             return [(node, ())] * room
-        columns = self.pool.columns[node]
-        amounts = [ledger.devices_of(node) for ledger in ledgers]
-        row = amounts[0] if len(amounts) == 1 else [min(column) for column in zip(*amounts, strict=True)]
-        if max(row) < shape.share_milli:
-            return []
-        free = [(row[c], c) for c in columns]
+        free, columns, count = self.left.devices_of(node), self.pool.columns[node], shape.devices
         if shape.share_milli < WHOLE_DEVICE_MILLI:
-            return [(node, (c,)) for c in _tightest(free, shape.share_milli, room, only_broken=only_broken)]
-        whole = [c for amount, c in free if amount >= WHOLE_DEVICE_MILLI]
-        count = shape.devices
+            return [(node, (c,)) for c in _tightest_first(free, columns, shape.share_milli, room)]
+        whole = [c for c in columns if free[c] >= WHOLE_DEVICE_MILLI]
         return [(node, tuple(whole[i * count : (i + 1) * count])) for i in range(min(room, len(whole) // count))]
 
     def _forget_full_nodes(self) -> None:
         """Drop all nodes without room from what is left of the order, in one look."""
         rows = np.array(self.order[self.at :], dtype=np.int64)
-        rooms = rooms_in(self.shape, self.pool, _least(self.ledgers), rows)
+        rooms = rooms_in(self.shape, self.pool, self.left, rows)
         self.order, self.at = rows[rooms > 0].tolist(), 0
         if int(rooms.sum()) < self.shape.size:
             self.order = []
 
 
-def cursor_for(shape: Shape, pool: Pool, ledgers: tuple[Ledger, ...], fleet: Fleet, broken: list[int]) -> Cursor:
+def cursor_for(shape: Shape, pool: Pool, room: Room) -> Cursor:
     """Look at all nodes once and begin a search over those that have room now."""
-    free = _least(ledgers)
     rows = np.flatnonzero(pool.nodes)
-    rooms = rooms_in(shape, pool, free, rows)
+    rooms = rooms_in(shape, pool, room.left, rows)
     if int(rooms.sum()) < shape.size:
-        return Cursor(shape, pool, ledgers, [], broken)
+        return Cursor(shape, pool, room.left, [], room.broken)
     has_room = rooms > 0
     rows, rooms = rows[has_room], rooms[has_room]
-    order = rows[np.lexsort((rows, *_preference(shape, rooms, rows, fleet, ledgers[0])))].tolist()
-    partly = _partly_used(shape, pool, free, fleet) if shape.devices else []
-    return Cursor(shape, pool, ledgers, order, broken, partly, broken_at=len(broken))
+    order = rows[np.lexsort((rows, *_preference(shape, rooms, rows, room)))].tolist()
+    partly = _partly_used(shape, pool, room) if shape.devices else []
+    return Cursor(shape, pool, room.left, order, room.broken, partly, broken_at=len(room.broken))
 
 
 class Ceilings:
@@ -209,12 +213,13 @@ def allocations_of(spots: Sequence[Spot], shape: Shape, fleet: Fleet) -> tuple[A
     return tuple(allocations)
 
 
-def _preference(shape: Shape, rooms: Ints, rows: Ints, fleet: Fleet, free: Ledger) -> tuple[Ints, Ints]:
+def _preference(shape: Shape, rooms: Ints, rows: Ints, room: Room) -> tuple[Ints, Ints]:
     """Return sort keys, the weightier one last.
 
     CPU work shuns nodes with accelerators. A gang goes where most of it fits, a single replica to a node that is in use
     already, so that whole nodes stay free for gangs.
     """
+    fleet, free = room.fleet, room.free
     shunned = (fleet.has_devices[rows] & (shape.devices == 0)).astype(np.int64)
     if shape.size > 1:
         return -rooms, shunned
@@ -222,26 +227,33 @@ def _preference(shape: Shape, rooms: Ints, rows: Ints, fleet: Fleet, free: Ledge
     return is_idle.astype(np.int64), shunned
 
 
-def _partly_used(shape: Shape, pool: Pool, free: Ledger, fleet: Fleet) -> list[int]:
+def _partly_used(shape: Shape, pool: Pool, room: Room) -> list[int]:
     """Return the nodes with a broken device that has room, the tightest first."""
     if pool.eligible is None or shape.share_milli >= WHOLE_DEVICE_MILLI:
         return []
-    fits = (free.devices >= shape.share_milli) & (free.devices < fleet.device_total) & pool.eligible
-    tightness = np.where(fits, free.devices, WHOLE_DEVICE_MILLI + 1).min(axis=1)
+    left = room.left.devices
+    fits = (left >= shape.share_milli) & (left < room.fleet.device_total) & pool.eligible
+    tightness = np.where(fits, left, WHOLE_DEVICE_MILLI + 1).min(axis=1)
     rows = np.flatnonzero(fits.any(axis=1))
     tightest: list[int] = rows[np.lexsort((rows, tightness[rows]))].tolist()
     return tightest
 
 
-def _tightest(free: list[tuple[int, int]], share: int, wanted: int, *, only_broken: bool) -> list[int]:
-    """Return columns for up to `wanted` shares: broken devices first, the fullest of them first."""
-    fitting = [pair for pair in free if share <= pair[0] and not (only_broken and pair[0] >= WHOLE_DEVICE_MILLI)]
-    if wanted == 1:
-        return [min(fitting)[1]] if fitting else []
-    columns: list[int] = []
-    for amount, column in sorted(fitting):
-        columns += [column] * min(amount // share, wanted - len(columns))
-    return columns
+def _tightest(free: Sequence[int], columns: Sequence[int], share: int, *, only_broken: bool) -> int | None:
+    """Return the fullest device with room for the share."""
+    tightest, least = None, WHOLE_DEVICE_MILLI if only_broken else WHOLE_DEVICE_MILLI + 1
+    for column in columns:
+        if share <= free[column] < least:
+            tightest, least = column, free[column]
+    return tightest
+
+
+def _tightest_first(free: Sequence[int], columns: Sequence[int], share: int, wanted: int) -> list[int]:
+    """Return devices for up to `wanted` shares: broken ones first, the fullest of them first."""
+    chosen: list[int] = []
+    for amount, column in sorted((free[column], column) for column in columns if free[column] >= share):
+        chosen += [column] * min(amount // share, wanted - len(chosen))
+    return chosen
 
 
 def take(ledger: Ledger, spots: Sequence[Spot], shape: Shape) -> None:
@@ -252,16 +264,3 @@ def take(ledger: Ledger, spots: Sequence[Spot], shape: Shape) -> None:
         memory[node] -= shape.memory_bytes
         for column in columns:
             devices[node * width + column] -= shape.share_milli
-
-
-def _least(ledgers: Sequence[Ledger]) -> Ledger:
-    """Return the least that any of `ledgers` has free; all but the first speak of their own rows alone."""
-    if len(ledgers) == 1:
-        return ledgers[0]
-    least = ledgers[0].copy()
-    for ledger in ledgers[1:]:
-        rows = list(ledger.rows)
-        least.cpu[rows] = np.minimum(least.cpu[rows], ledger.cpu[rows])
-        least.memory[rows] = np.minimum(least.memory[rows], ledger.memory[rows])
-        least.devices[rows] = np.minimum(least.devices[rows], ledger.devices[rows])
-    return least

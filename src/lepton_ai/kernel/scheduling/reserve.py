@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lepton_ai.kernel.scheduling.allocate import Spot, cursor_for
+from lepton_ai.kernel.scheduling.allocate import Room, Spot, cursor_for
 from lepton_ai.kernel.scheduling.demand import Shape
 from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger, Pool
 from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
@@ -46,7 +46,7 @@ class Claim:
 def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
     """Choose the nodes and devices that `claim` will take at its opening."""
     then = _free_then(opening, timeline, claim.pool)
-    spots = cursor_for(claim.shape, claim.pool, (then,), fleet, []).find()
+    spots = cursor_for(claim.shape, claim.pool, Room(fleet, then, then, [])).find()
     if spots is None:
         return None
     holdings = holdings_at(spots, claim.shape, claim.task_name, opening.seconds + claim.p80, fleet)
@@ -62,10 +62,12 @@ def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) ->
 def holdings_at(spots: Sequence[Spot], shape: Shape, name: str, ends_in: float, fleet: Fleet) -> list[Holding]:
     """Return what a task of that shape and name holds on `spots` until `ends_in` seconds from now."""
     holdings = []
+    devices: tuple[tuple[int, int], ...]
     for row, columns in spots:
-        devices = tuple([(column, shape.share_milli) for column in columns])
-        node = fleet.nodes[row]
-        resource_class = node.devices[columns[0]].kind if columns else node.cpu_class
+        resource_class, devices = fleet.nodes[row].cpu_class, ()
+        if columns:
+            resource_class = fleet.nodes[row].devices[columns[0]].kind
+            devices = tuple([(column, shape.share_milli) for column in columns])
         holdings.append(Holding(ends_in, row, shape.cpu_milli, shape.memory_bytes, devices, resource_class, name))
     return holdings
 

@@ -18,7 +18,6 @@ from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, reserve
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Refusal, Snapshot
 from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.kernel.scheduling.waits import Blocked, Outlook, waits_of
-from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 
 
 def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B008 - a frozen value
@@ -65,7 +64,6 @@ class _Pass:
         self.placements: list[Placement] = []
         self.blocked: list[Blocked] = []
         self._cursors: dict[tuple[int, int, tuple[int, ...]], Cursor] = {}
-        self._broken: list[int] = []
         self._whys: dict[tuple[int, int, int], str] = {}
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
         self._full: set[int] = set()  # groups that found no room on any option, and will not in this pass
@@ -115,7 +113,9 @@ class _Pass:
                 exhausted += 1
                 continue
             # It leaves room for the reservations that it would outlast.
-            mask = tuple([k for k, kept in enumerate(self.reservations) if choice[2] > kept.seconds])
+            mask: tuple[int, ...] = ()
+            if self.reservations:
+                mask = tuple([k for k, kept in enumerate(self.reservations) if choice[2] > kept.seconds])
             spots = (self._cursor(group, choice[1], mask) if mask else free).find()
             if spots is not None:
                 return _Start(choice, spots), passed, False
@@ -135,16 +135,12 @@ class _Pass:
         key = (group.number, option, mask)
         cursor = self._cursors.get(key)
         if cursor is None:
-            ledgers = (self.occupancy.free, *(self.reservations[k].spare for k in mask))
-            pool = group.options[option].pool
-            cursor = cursor_for(group.shape, pool, ledgers, self.fleet, self._broken)
+            cursor = cursor_for(group.shape, group.options[option].pool, self.occupancy.room(mask))
             self._cursors[key] = cursor
         return cursor
 
     def _place(self, row: int, rank: int, group: Group, start: _Start) -> None:
         task, shape, (choice, spots) = self.waiting[row], group.shape, start
-        if shape.share_milli < WHOLE_DEVICE_MILLI:
-            self._note_broken(spots)
         self.occupancy.start(spots, shape, task.name, choice[2])
         allocations = allocations_of(spots, shape, self.fleet)
         terms = self.queue.terms(row, choice, group.options[choice[1]].share)
@@ -153,12 +149,6 @@ class _Pass:
         length = "until it is stopped" if task.is_service else f"about {in_words(choice[0])}"
         sentence = f"starts on {where}: {length} on {self._why(row, group, choice[1])}"
         self.placements.append(Placement(task.id, allocations, choice[0], sentence, terms))
-
-    def _note_broken(self, spots: list[Spot]) -> None:
-        """Tell all cursors for shares which whole devices are broken now, so that they fill those first."""
-        for node, columns in spots:
-            if self.occupancy.free.devices[node, columns[0]] >= WHOLE_DEVICE_MILLI:
-                self._broken.append(node)
 
     def _why(self, row: int, group: Group, taken: int) -> str:
         best = self.grouped.choices[row][0][1]

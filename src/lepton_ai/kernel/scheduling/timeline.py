@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -128,9 +129,13 @@ def releases_of(fleet: Fleet, free: Ledger, holdings: Sequence[Holding], resourc
     """Add up what is free and the expected ends of what is held on `resource_class`."""
     size = fleet.class_size(resource_class)
     free_share = _free_share(fleet, free, resource_class, size)
-    ending = sorted((h for h in holdings if h.resource_class == resource_class and h.ends_in < math.inf), key=_end)
-    shares = [share_of_class(h.cpu_milli, h.memory_bytes, sum(s for _, s in h.devices), size) for h in ending]
-    return Releases((0.0, *(h.ends_in for h in ending)), tuple(np.cumsum([free_share, *shares]).tolist()))
+    ending = [h for h in holdings if h.resource_class == resource_class and h.ends_in < math.inf]
+    ending.sort(key=itemgetter(0))  # by when they end
+    if size[2]:
+        shares = [sum([share for _, share in h.devices]) / size[2] for h in ending]
+    else:
+        shares = [share_of_class(h.cpu_milli, h.memory_bytes, 0, size) for h in ending]
+    return Releases((0.0, *[h.ends_in for h in ending]), tuple(np.cumsum([free_share, *shares]).tolist()))
 
 
 def share_of_class(cpu_milli: int, memory_bytes: int, devices_milli: int, size: tuple[int, int, int]) -> float:
@@ -147,7 +152,3 @@ def _free_share(fleet: Fleet, free: Ledger, resource_class: str, size: tuple[int
         return 0.0
     nodes = fleet.cpu_class == fleet.cpu_classes.index(resource_class)
     return max(0.0, min(float(free.cpu[nodes].sum()) / size[0], float(free.memory[nodes].sum()) / size[1]))
-
-
-def _end(holding: Holding) -> float:
-    return holding.ends_in

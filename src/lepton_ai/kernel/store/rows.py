@@ -98,16 +98,17 @@ class Translated(AbstractContextManager[sa.Connection]):
 
     def __init__(
         self,
-        inner: AbstractContextManager[sa.Connection],
+        open_inner: Callable[[], AbstractContextManager[sa.Connection]],
         engine: sa.Engine,
         translate: Callable[[Foreign, str], LeptonError],
     ) -> None:
-        self._inner = inner
+        self._open_inner = open_inner
         self._url = engine.url.render_as_string(hide_password=True)
         self._translate = translate
 
     def __enter__(self) -> sa.Connection:
         try:
+            self._inner = self._open_inner()
             return self._inner.__enter__()
         except FOREIGN as error:
             raise self._translate(error, self._url) from error

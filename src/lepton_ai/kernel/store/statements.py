@@ -17,10 +17,11 @@ _SAME_VERSION = sa.and_(
     sa.not_(objects.c.is_deleted),
 )
 
-# A taken id, live name or idempotency key makes no row; the row count tells.
+# A taken id, live name or idempotency key makes no row; the row count tells, which SQLAlchemy drops unless asked.
+_COUNTED = {"preserve_rowcount": True}
 INSERT: Mapping[str, sa.Insert] = {
-    "sqlite": sqlite.insert(objects).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(objects).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(objects).on_conflict_do_nothing().execution_options(**_COUNTED),
+    "postgresql": postgresql.insert(objects).on_conflict_do_nothing().execution_options(**_COUNTED),
 }
 UPDATE = sa.update(objects).where(_SAME_VERSION).values(_VALUES)
 DELETE = sa.update(objects).where(_SAME_VERSION).values({**_VALUES, "idempotency_key": sa.null()})

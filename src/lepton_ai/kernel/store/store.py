@@ -236,10 +236,10 @@ class Store:
         return [kind.model_validate_json(row["body"]) for row in found]
 
     def _transaction(self) -> rows.Translated:
-        return rows.Translated(self._writer.begin(), self._engine, translate)
+        return rows.Translated(self._writer.begin, self._engine, translate)
 
     def _reading(self) -> rows.Translated:
-        return rows.Translated(self._engine.connect(), self._engine, translate)
+        return rows.Translated(self._engine.connect, self._engine, translate)
 
 
 def _next_revision(connection: sa.Connection) -> int:
