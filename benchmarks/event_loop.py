@@ -25,7 +25,7 @@ CORE_ROUNDS = 5
 START_SECONDS_MAX = 30
 IDLE_SECONDS = 5
 ON_UVLOOP = "import asyncio, uvloop; asyncio.set_event_loop_policy(uvloop.EventLoopPolicy()); "
-CORE = "import runpy; runpy.run_module('lepton_ai.app', run_name='__main__', alter_sys=True)"
+CORE = "import runpy; runpy.run_module('lepton_ai.app', run_name='__main__')"
 LOOPS = ("asyncio", "uvloop")
 MB = 1_000_000
 
@@ -80,7 +80,11 @@ def _core_on(loop: str) -> Iterator[Instance]:
     with tempfile.TemporaryDirectory(prefix="lepton-benchmark-") as folder:
         home = Path(folder) / "home"
         program = (ON_UVLOOP if loop == "uvloop" else "") + CORE
-        core = subprocess.Popen([sys.executable, "-c", program], env=environment_of(home), stderr=subprocess.DEVNULL)
+        core = subprocess.Popen(
+            [sys.executable, "-c", program, "lepton_ai.app"],  # the last word is what `lepton down` knows a core by
+            env=environment_of(home),
+            stderr=subprocess.DEVNULL,
+        )
         try:
             yield _announced(home)
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+
 from benchmarks.figure import Report, at_least, at_most, told
 from benchmarks.instance import running_instance
 from benchmarks.work import CLIENTS, submit_many, wait_for_all
@@ -18,17 +20,24 @@ LAST_EVENT = "succeeded"
 
 def measure() -> Report:
     """Run several rounds of jobs, each in a fresh platform, and look at every job afterwards."""
-    finished, submitted, incomplete = [], [], 0
+    finished, submitted, own, children, incomplete = [], [], [], [], 0
     for _ in range(ROUNDS):
         with running_instance() as instance, instance.connect() as lepton:
             wait_for_all(lepton, submit_many(lepton, 20))  # a warm core
+            core = psutil.Process(lepton.status().core.pid)
+            before = core.cpu_times()
             jobs = wait_for_all(lepton, submit_many(lepton, JOBS))
+            after = core.cpu_times()
+            own.append((after.user + after.system - before.user - before.system) / JOBS * 1e3)
+            children.append((sum(after[2:4]) - sum(before[2:4])) / JOBS * 1e3)
             finished.append(JOBS / _seconds(jobs))
             submitted.append(JOBS / _submit_seconds(jobs))
             incomplete += count_incomplete(lepton, jobs) + count_wrong_logs(lepton)
     figures = [
         at_least(f"{JOBS:,} jobs of `true`: finished per second", finished, 40, "/s"),
         told("of them accepted per second", submitted, "/s"),
+        told("processor time a job, the core", own, "ms"),
+        told("processor time a job, its supervisor and itself", children, "ms"),
         at_most("jobs without log, exit code or events", [float(incomplete)], 0, ""),
     ]
     notes = [
@@ -36,6 +45,7 @@ def measure() -> Report:
         f"recorded them. {ROUNDS} rounds, each on a fresh platform. Each job is looked at afterwards: its exit code is "
         "0, its log can be read to its end, its events go from submitted to succeeded. "
         f"{TELLING_JOBS} more jobs a round print a number each, and their logs must hold just that.",
+        "The processor time tells what a machine with nothing else to do can reach, whatever the load was here.",
     ]
     return Report(name="throughput", title="Throughput of small jobs", figures=figures, notes=notes)
 

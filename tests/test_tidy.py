@@ -63,11 +63,11 @@ def test_a_part_that_nobody_makes_is_refused() -> None:
 
 
 def test_a_stale_part_is_made_anew() -> None:
-    page = "# Job\n\n<!-- from the code: states of a job -->\n\nold\n\n<!-- end -->\n\nMore.\n"
+    page = "# Job\n\n<!-- from the code: states of a job -->\n\nOBSOLETE\n\n<!-- end -->\n\nMore.\n"
     made = render_page(page)
     assert made.startswith("# Job\n")
     assert "| `queued` | waits" in made
-    assert "old" not in made
+    assert "OBSOLETE" not in made
     assert made.endswith("<!-- end -->\n\nMore.\n")
 
 

@@ -66,8 +66,10 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, trouble: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
+        if trouble:
+            self._abandoned.set()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
         self._abandoned.set()

@@ -19,7 +19,7 @@ from lepton_ai.kernel.scheduling.explain import explain
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
 from lepton_ai.types.base import AnyObject, Label, Metadata, Model
-from lepton_ai.types.explanation import Explanation
+from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
@@ -147,15 +147,27 @@ def _results() -> APIRouter:
 def _explain(gate: Access, task: Task) -> Explanation:
     status = task.status
     if task.is_final():
-        raise Conflict(
-            f"The task {task.id!r} has ended: {status.reason} It was placed so: {status.placement or 'nowhere'}",
-            hint=f"See: lepton {task.spec.owner_kind} get {task.spec.owner_name}",
-        )
+        return _ended(task)
     snapshot = _snapshot(gate)
     if status.state is TaskState.WAITING:
         return explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy))
     stored = Placement(task.id, status.allocations, status.expected_seconds, status.placement, status.terms)
     return explain(task.id, snapshot, Plan(placements=(stored,)))
+
+
+def _ended(task: Task) -> Explanation:
+    """Tell how a task ended, and what was true when it was placed."""
+    status = task.status
+    placed = f" When it was placed: {status.placement}" if status.placement else ""
+    return Explanation(
+        task_id=task.id,
+        name=task.spec.owner_name,
+        standing=Standing.ENDED,
+        reason=Reason(code=status.reason.code, sentence=f"{status.reason}{placed}"),
+        nodes=tuple(sorted({allocation.node for allocation in status.allocations})),
+        resource_class=status.allocations[0].resource_class if status.allocations else "",
+        terms=status.terms,
+    )
 
 
 def _snapshot(gate: Access) -> Snapshot:

@@ -73,7 +73,9 @@ def scale_endpoint(
     if session.is_json:
         print_json(handle.object)
         return
-    typer.echo(f"Endpoint {handle.name} is to have {replicas} replicas. See: lepton endpoint get {handle.name}")
+    typer.echo(
+        f"Endpoint {handle.name} is to have {replicas} replica{'s' * (replicas != 1)}. See: lepton endpoint get {handle.name}"
+    )
 
 
 @app.command("delete")

@@ -77,7 +77,8 @@ def stop_job(
     if session.is_json:
         print_json(handle.object)
         return
-    typer.echo(f"Job {handle.name} is {handle.object.status.state}.")
+    state = str(handle.object.status.state) if wait else "being stopped"
+    typer.echo(f"Job {handle.name} is {state}.")
 
 
 @app.command("delete")

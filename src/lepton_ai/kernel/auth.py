@@ -21,7 +21,7 @@ PREFIX = "lepton_"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_DIGITS = 30  # 178 bits
 CHECKSUM_DIGITS = 6  # 32 bits
-_HINT = "Make a new one: lepton token create; for this machine's own profile: lepton up"
+_HINT = "Make a new one: lepton token create --user NAME; for this machine's own profile: lepton up"
 
 
 @dataclass(frozen=True, slots=True)

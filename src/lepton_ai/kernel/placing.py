@@ -21,6 +21,7 @@ T = TypeVar("T", bound=AnyObject)
 
 # A waiting task's sentence names its place in the queue, which changes all the time; the stored one is renewed at most
 # this often, and `lepton explain` asks for the present one.
+OF_ENDING = frozenset({"expected_seconds", "expected_seconds_p80"})  # they say nothing of what runs until stopped
 RENEW_REASON = timedelta(seconds=30)
 
 
@@ -85,7 +86,7 @@ class Placing:
             allocations=placement.allocations,
             expected_seconds=placement.expected_seconds,
             placement=placement.sentence,
-            terms=dict(placement.terms),
+            terms={name: v for name, v in placement.terms.items() if not (task.spec.is_service and name in OF_ENDING)},
             master_address=addresses.get(node, ""),
             master_port=port,
         )

@@ -6,9 +6,10 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lepton_ai.errors import LeptonError
+from lepton_ai.kernel.backoff import LONGEST
 from lepton_ai.kernel.change import Change, Committed
 from lepton_ai.testing.process import Process
 from lepton_ai.testing.runtime import FakeRuntime
@@ -18,6 +19,8 @@ from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.job import Job
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 from lepton_ai.types.task import Task
+
+STOP_SLACK = timedelta(seconds=5)  # two passes and a SIGKILL
 
 
 class Mistakes(logging.Handler):
@@ -40,6 +43,9 @@ class Watch:
         self._runtime = runtime
         self._states: dict[str, str] = {}
         self._begun: dict[str, Process] = {}
+        self._seen: dict[str, AnyObject] = {}
+        self.moved: list[AnyObject] = []  # whatever was changed, but for sentences
+        self.calm_since: datetime | None = None
         self.most_running = 0
         runtime.on_begin = self._see_order
 
@@ -47,6 +53,9 @@ class Watch:
         """Check that states move along the tables alone, and that each move has its event."""
         notes = {change.object.id: change.notes for change in changes}
         for one in done.seen:
+            if _says_something_else(self._seen.get(one.object.id), one.object):
+                self.moved.append(one.object)
+            self._seen[one.object.id] = one.object
             moves = _moves_of(one.object)
             if moves is None:
                 continue
@@ -83,8 +92,31 @@ class Watch:
                     first = self._begun.setdefault(replica_id, process)
                     assert first is process, f"{replica_id} was launched twice: {first.begins_at}, {process.begins_at}"
 
+    def see_gangs(self, now: datetime) -> None:
+        """Check that a gang which broke is stopped as a whole, once nothing keeps the stop from arriving."""
+        if self.calm_since is None:
+            return
+        gangs: dict[str, list[Process]] = {}
+        for node in self._runtime.fleet.values():
+            for replica_id, process in node.processes.items():
+                gangs.setdefault(replica_id.rpartition("-")[0], []).append(process)
+        for task_id, processes in gangs.items():
+            broken = [p.ends_at for p in processes if p.ends_at and p.ends_at <= now and not p.has_succeeded]
+            grace = processes[0].order.program.grace
+            if broken and now > max(min(broken), self.calm_since + LONGEST) + grace + STOP_SLACK:
+                assert not any(p.holds(now) for p in processes), f"{task_id} broke at {min(broken)} and runs at {now}"
+
     def _see_order(self, replica_id: str, process: Process) -> None:
         assert replica_id not in self._begun, f"{replica_id} was ordered again after it ran"
+
+
+def _says_something_else(before: AnyObject | None, after: AnyObject) -> bool:
+    """Tell whether more than a sentence has changed: a new core tells anew why things wait."""
+    if before is None or not hasattr(after.status, "reason"):
+        return True
+    silent = after.with_status(reason=before.status.reason)
+    metadata = after.metadata.replace(version=before.metadata.version, updated_at=before.metadata.updated_at)
+    return silent.replace(metadata=metadata) != before
 
 
 def _moves_of(thing: AnyObject) -> Mapping[str, frozenset[str]] | None:

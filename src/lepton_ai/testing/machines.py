@@ -37,8 +37,8 @@ def random_machines(random: Random) -> Sequence[FakeNode]:
     return [
         machine(
             f"node-{number}",
-            threads=random.choice((2, 4, 8)),
-            memory_gb=random.choice((8, 16, 64)),
+            threads=random.choice((1, 2, 2, 4, 8)),  # mostly small: only full machines can be overcommitted
+            memory_gb=random.choice((8, 8, 16)),
             devices=random.choice((0, 0, 1, 2, 4)),
             kind=random.choice(KINDS),
         )

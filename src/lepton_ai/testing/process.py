@@ -30,6 +30,10 @@ class Process:
     def behaviour(self) -> Behaviour:
         return behaviour_of(self.order.program.command)
 
+    @property
+    def has_succeeded(self) -> bool:
+        return self.exit.kind is ExitKind.SUCCEEDED
+
     def has_begun(self, now: datetime) -> bool:
         """Tell whether its program was launched by `now`."""
         return self.begins_at <= now and (self.ends_at is None or self.ends_at > self.begins_at)

@@ -33,8 +33,9 @@ from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
 
 ROUNDS = 16  # steps of the troubled time, each with a pass or more
-CALM = timedelta(minutes=10)  # in which endpoints come up and their backlog of back-offs ends
+CALM = timedelta(minutes=5)  # in which endpoints come up, and those that cannot fail a dozen times
 END = timedelta(hours=2)  # in which all jobs must end: the longest queue is about 14 x 4 x 40 s
+SECOND_LOOKS = 0.1  # of the rests in calm times
 QUIET = timedelta(seconds=65)  # two resyncs; the loop announces every other pause that it makes
 STEP_MIN = timedelta(milliseconds=500)
 STEP_MAX = timedelta(seconds=20)
@@ -67,6 +68,8 @@ class Simulation:
             self._work()
             self._pass_time(STEP_MAX)
         self._end_troubles()
+        self._run_on(CALM)
+        self.users.mend_endpoints(self.store)
         self._run_on(CALM)
         now = self.clock.now()
         verdict.check_machines(self.store, self.runtime, now)
@@ -119,6 +122,7 @@ class Simulation:
             now = self.clock.now()
             self.watch.see_launches(now)
             self.watch.see_machines(now)
+            self.watch.see_gangs(now)
             if not self.prober.ask_all() and self.commits == before and self.core.loop.seconds_to_next():
                 return
         assert self.faults.is_on, "the loop does not come to rest"
@@ -145,11 +149,22 @@ class Simulation:
         end = self.clock.now() + duration
         quiet_since = self.clock.now()
         while self.clock.now() < min(end, quiet_since + QUIET):
-            before = self.commits
+            before = len(self.watch.moved)
             self._work()
-            if self.commits != before or self.runtime.next_change() is not None:
+            if len(self.watch.moved) != before or self.runtime.next_change() is not None:
                 quiet_since = self.clock.now()
+            if self.random.random() < SECOND_LOOKS:
+                self._look_again()
             self._pass_time(end - self.clock.now() + STEP_MIN)
+        self._work()
+
+    def _look_again(self) -> None:
+        """Let a new core, which looks at everything, confirm that the one that rests has left nothing undone."""
+        self._start_core()
+        before = len(self.watch.moved)
+        self._one_pass()
+        undone = self.watch.moved[before:]
+        assert not undone, f"the loop rested, and left undone: {undone[0]}"
         self._work()
 
     def _disturb(self) -> None:
@@ -159,7 +174,7 @@ class Simulation:
         if self.random.random() < 0.4:
             self._change_traffic()
         node = self.random.choice(list(self.runtime.fleet.values()))
-        if self.random.random() < 0.15:
+        if self.random.random() < 0.3:
             self._strike(node)
         if self.random.random() < 0.02:
             self.crashes += 1
@@ -179,7 +194,8 @@ class Simulation:
         elif not node.is_reachable:
             node.is_reachable = True
         else:
-            self.random.choice((self.runtime.crash, _cut_off, self._delay_news, self._kill_supervisors))(node)
+            strikes = (self.runtime.crash, _cut_off, _cut_off, self._delay_news, self._kill_supervisors)
+            self.random.choice(strikes)(node)
 
     def _delay_news(self, node: FakeNode) -> None:
         node.lag = self.faults.delay(5.0)
@@ -206,7 +222,8 @@ class Simulation:
         for node in self.runtime.fleet.values():
             node.is_up, node.is_reachable, node.lag = True, True, timedelta(0)
         self.plane.in_flight = {}
-        self.users.leave(self.store)
+        self.users.uncordon(self.store)
+        self.watch.calm_since = self.clock.now()
 
 
 def _cut_off(node: FakeNode) -> None:

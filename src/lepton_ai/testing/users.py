@@ -50,11 +50,14 @@ class Users:
         weights, choices = zip(*acts, strict=True)
         self._random.choices(choices, weights)[0](store)
 
-    def leave(self, store: Store) -> None:
-        """Undo what would keep work from ending: cordons, and endpoints that can never be ready."""
+    def uncordon(self, store: Store) -> None:
+        """Let every node take work again."""
         for node in store.page(Node):
             if node.spec.cordoned:
                 self._put(store, node.replace(spec=node.spec.replace(cordoned=False)))
+
+    def mend_endpoints(self, store: Store) -> None:
+        """Give every endpoint a program that serves."""
         for endpoint in store.page(Endpoint, live_only=True) if Endpoint in self._services else ():
             if endpoint.metadata.deletion_requested_at is None:
                 good = Behaviour(seconds=0).command()
@@ -144,7 +147,7 @@ class Users:
 
     def _server(self) -> Behaviour:
         good = Behaviour(seconds=0, warm_up=self._random.randint(0, 4))
-        return self._random.choice((good, good, good, Behaviour(seconds=3, exit_code=1), Behaviour(0, warm_up=20)))
+        return self._random.choice((good, good, good, Behaviour(seconds=1, exit_code=1), Behaviour(0, warm_up=20)))
 
     def _change_endpoint(self, store: Store) -> None:
         endpoint = self._any(store, Endpoint)

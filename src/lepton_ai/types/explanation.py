@@ -16,6 +16,7 @@ class Standing(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"  # placed by this very plan
     RUNNING = "running"
+    ENDED = "ended"
 
 
 class NodeVerdict(Model):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lepton_ai.types.base import Model
 from lepton_ai.types.quantity import Bytes, parse_bytes
@@ -14,6 +14,7 @@ from lepton_ai.types.quantity import Bytes, parse_bytes
 WHOLE_DEVICE_MILLI = 1000  # Shares of a device are counted in thousandths.
 ACCELERATORS_MAX = 64  # per replica: more than any single node on the market carries
 CPU_MAX = 4096.0
+MEMORY_BYTES_MIN = 10**6  # less is a forgotten unit
 _SPEC = re.compile(r"^(?:(?P<what>[^:]*):)?(?P<count>\d+(?:\.\d+)?)$")
 _RANGE = re.compile(r"^(?P<low>[^.]+(?:\.\d+)?\w*)\.\.(?P<high>.+)$")
 
@@ -64,11 +65,17 @@ def parse_accelerator(value: Any) -> Any:
     return request
 
 
+def _check_memory(amount: int) -> int:
+    if amount < MEMORY_BYTES_MIN:
+        raise ValueError(f"{amount} bytes of memory run nothing: write 512MB or 4GB, at least 1MB")
+    return amount
+
+
 class Resources(Model):
     """What one replica needs. `cpu` may be a fraction; memory is a limit that holds, not a wish."""
 
     cpu: Annotated[float, Field(ge=0.001, le=CPU_MAX)] = 1.0
-    memory: Bytes = 512 * 10**6
+    memory: Annotated[Bytes, AfterValidator(_check_memory)] = 512 * 10**6
     processes: Annotated[int, Field(ge=1, le=2**22)] = 4096
     accelerator: AcceleratorRequest | None = None
 

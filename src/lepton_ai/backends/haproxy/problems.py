@@ -40,7 +40,7 @@ UNAUTHENTICATED = Problem(
     401,
     "unauthenticated",
     "The request holds no bearer token, or one that is unknown, expired or withdrawn.",
-    "Send the header Authorization: Bearer TOKEN; make a token with: lepton token create",
+    "Send the header Authorization: Bearer TOKEN; make a token with: lepton token create --user NAME",
 )
 FORBIDDEN = Problem(
     403,

@@ -41,19 +41,17 @@ class Cursor:
     order: list[int]  # nodes that had room when the search began, best first
     broken: list[int]  # shared by all cursors: nodes in the order in which a whole device of theirs was broken
     partly: list[int] = field(default_factory=list)  # nodes whose partly used devices have room, tightest first
-    at: int = 0
+    at: int = 0  # at the end of the order: no room, not in this pass
     partly_at: int = 0
     broken_at: int = 0
-
-    @property
-    def is_exhausted(self) -> bool:
-        return self.at >= len(self.order)
 
     def find(self) -> list[Spot] | None:
         """Return a spot for every replica, or None if the gang has no room; takes nothing."""
         if self.at >= len(self.order):
             return None
-        return self._find_one() if self.shape.size == 1 else self._find_gang()
+        if self.shape.size > 1:
+            return self._find_gang()
+        return self._find_with_devices() if self.shape.devices else self._find_without_devices()
 
     def _find_gang(self) -> list[Spot] | None:
         spots: list[Spot] = []
@@ -74,9 +72,7 @@ class Cursor:
         self.order = []
         return None
 
-    def _find_one(self) -> list[Spot] | None:
-        if not self.shape.devices:
-            return self._find_without_devices()
+    def _find_with_devices(self) -> list[Spot] | None:
         if self.shape.share_milli < WHOLE_DEVICE_MILLI:
             spot = self._find_partly_used()
             if spot is not None:
@@ -94,7 +90,7 @@ class Cursor:
         return None
 
     def _find_without_devices(self) -> list[Spot] | None:
-        """Do as `_find_one` does, sooner for most tasks of most queues: two numbers per node decide."""
+        """Two numbers per node decide, for most tasks of most queues."""
         cpu, memory, order = self.shape.cpu_milli, self.shape.memory_bytes, self.order
         cpu_left, memory_left = self.left.cpu_cells, self.left.memory_cells
         for at in range(self.at, len(order)):
@@ -167,7 +163,7 @@ def cursor_for(shape: Shape, pool: Pool, room: Room) -> Cursor:
         return Cursor(shape, pool, room.left, [], room.broken)
     has_room = rooms > 0
     rows, rooms = rows[has_room], rooms[has_room]
-    order = rows[np.lexsort((rows, *_preference(shape, rooms, rows, room)))].tolist()
+    order = rows[np.lexsort(_preference(shape, rooms, rows, room))].tolist()
     partly = _partly_used(shape, pool, room) if shape.devices else []
     return Cursor(shape, pool, room.left, order, room.broken, partly, broken_at=len(room.broken))
 
@@ -214,7 +210,7 @@ def allocations_of(spots: Sequence[Spot], shape: Shape, fleet: Fleet) -> tuple[A
 
 
 def _preference(shape: Shape, rooms: Ints, rows: Ints, room: Room) -> tuple[Ints, Ints]:
-    """Return sort keys, the weightier one last.
+    """Return sort keys, the weightier one last; nodes that are alike stay in their order.
 
     CPU work shuns nodes with accelerators. A gang goes where most of it fits, a single replica to a node that is in use
     already, so that whole nodes stay free for gangs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +29,7 @@ class Shape(NamedTuple):
     device_memory_max: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A pool that could run a shape, and the share of the scarcest thing that it would hold there, 0..1 of all."""
 
     pool: Pool
@@ -71,6 +69,8 @@ def holds(shape: Shape, pool: Pool) -> bool:
     """Tell whether the gang would fit on `pool` if nothing else ran."""
     rooms = 0
     for make, count in pool.makes:
+        if shape.cpu_milli > make.cpu_milli or shape.memory_bytes > make.memory_bytes:
+            continue
         rooms += room_on(shape, make) * count
         if rooms >= shape.size:
             return True
@@ -124,11 +124,7 @@ def _device_pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:
 
 def _share(shape: Shape, fleet: Fleet, devices_milli: int) -> float:
     """Dominant share (Ghodsi et al., DRF, NSDI 2011): the largest of the fractions of all there is."""
-    parts = [SHARE_MIN]
-    if fleet.cpu_all:
-        parts.append(shape.cpu_milli / fleet.cpu_all)
-    if fleet.memory_all:
-        parts.append(shape.memory_bytes / fleet.memory_all)
-    if devices_milli:
-        parts.append(shape.devices * shape.share_milli / devices_milli)
-    return shape.size * max(parts)
+    cpu = shape.cpu_milli / fleet.cpu_all if fleet.cpu_all else 0.0
+    memory = shape.memory_bytes / fleet.memory_all if fleet.memory_all else 0.0
+    devices = shape.devices * shape.share_milli / devices_milli if devices_milli else 0.0
+    return shape.size * max(SHARE_MIN, cpu, memory, devices)

@@ -77,10 +77,7 @@ class Pool:
     devices_milli: int  # thousandths of all devices
     takes_device_room: bool  # CPU work on nodes with accelerators: the last resort
     makes: tuple[tuple[Make, int], ...]  # the different machines, and how many there are of each
-
-    @property
-    def name(self) -> str:
-        return "+".join(self.classes)
+    name: str
 
 
 class Make(NamedTuple):
@@ -178,7 +175,7 @@ class Fleet:
             makes[Make(int(self.cpu_total[row]), int(self.memory_total[row]), devices)] += 1
         milli = 0 if eligible is None else int(self.device_total[eligible].sum())
         takes = eligible is None and bool(self.has_devices[nodes].any())
-        return Pool(classes, nodes, eligible, columns, milli, takes, tuple(makes.items()))
+        return Pool(classes, nodes, eligible, columns, milli, takes, tuple(makes.items()), "+".join(classes))
 
     def class_size(self, resource_class: str) -> tuple[int, int, int]:
         """Return CPU, memory and device thousandths of the nodes that have `resource_class`."""

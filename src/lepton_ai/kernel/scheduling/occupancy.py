@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +17,6 @@ from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 Mask = tuple[int, ...]  # numbers of the reservations that a task would outlast, and must leave room for
 
 
-class _Started(NamedTuple):
-    """A task that the pass starts, not among the holdings yet."""
-
-    spots: Sequence[Spot]
-    shape: Shape
-    task_name: str
-    ends_in: float
-
-
 class Occupancy:
     """`free` is what is free now, `reservations` what is kept for later. Free amounts only shrink."""
 
@@ -36,7 +26,7 @@ class Occupancy:
         self._broken: list[int] = []
         self._rooms: dict[Mask, Room] = {(): Room(fleet, self.free, self.free, self._broken)}
         self._holdings = holdings_of(snapshot, fleet)
-        self._started: list[_Started] = []
+        self._started: list[tuple[Sequence[Spot], Shape, str, float]] = []  # not among the holdings yet
         for holding in self._holdings:
             self.free.take(holding)
 
@@ -57,7 +47,7 @@ class Occupancy:
         take(self.free, spots, shape)
         if self.reservations:
             self._shrink_rooms(spots, shape, ends_in)
-        self._started.append(_Started(spots, shape, task_name, ends_in))
+        self._started.append((spots, shape, task_name, ends_in))
 
     def holdings(self) -> Sequence[Holding]:
         """Return what running tasks hold, and what this pass has started."""

@@ -39,10 +39,10 @@ def needs(shape: Shape) -> str:
 
 def impossible(shape: Shape, options: tuple[Option, ...], fleet: Fleet) -> tuple[Refusal, str] | None:
     """Return why no wait can help as the cluster is, or None if the shape would fit on empty machines."""
-    if not fleet.is_schedulable.any():
-        return Refusal.NO_NODES, _no_nodes(fleet)
     if options:
         return None
+    if not fleet.is_schedulable.any():
+        return Refusal.NO_NODES, _no_nodes(fleet)
     if shape.devices and not _nodes_with_device(shape, fleet).any():
         return Refusal.NO_SUCH_DEVICE, _no_such_device(shape, fleet)
     return Refusal.TOO_LARGE, _too_large(shape, fleet)

@@ -45,7 +45,7 @@ class Claim:
 
 def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
     """Choose the nodes and devices that `claim` will take at its opening."""
-    then = _free_then(opening, timeline, claim.pool)
+    then = _free_then(claim, opening, timeline, fleet.ledger())
     spots = cursor_for(claim.shape, claim.pool, Room(fleet, then, then, [])).find()
     if spots is None:
         return None
@@ -72,15 +72,11 @@ def holdings_at(spots: Sequence[Spot], shape: Shape, name: str, ends_in: float, 
     return holdings
 
 
-def _free_then(opening: Opening, timeline: Timeline, pool: Pool) -> Ledger:
-    """Return what is free at the opening on the nodes that have room; nothing elsewhere."""
-    nodes = len(opening.rooms)
-    then = Ledger(
-        np.zeros(nodes, dtype=np.int64),
-        np.zeros(nodes, dtype=np.int64),
-        np.zeros((nodes, timeline.devices.shape[1]), dtype=np.int64),
-    )
-    for node in np.flatnonzero((opening.rooms > 0) & pool.nodes).tolist():
+def _free_then(claim: Claim, opening: Opening, timeline: Timeline, then: Ledger) -> Ledger:
+    """Return, in `then`, what is free at the opening on the nodes that have room; nothing elsewhere."""
+    for amounts in (then.cpu, then.memory, then.devices):
+        amounts.fill(0)
+    for node in timeline.nodes_with_room(claim.shape, claim.pool, opening.seconds).tolist():
         row = timeline.row_at(node, opening.seconds)
         then.cpu[node], then.memory[node] = timeline.cpu[row], timeline.memory[row]
         then.devices[node] = timeline.devices[row]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.allocate import Ceilings, Cursor, Spot, allocations_of, cursor_for
 from lepton_ai.kernel.scheduling.backlog import Backlog
@@ -31,22 +30,8 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
         return _Pass(snapshot, policy).run()
 
 
-class _Start(NamedTuple):
-    """Where a task could start now."""
-
-    choice: Choice
-    spots: list[Spot]
-
-
-class _Later(NamedTuple):
-    """Where a task could start later: on `choice`, after about `delay` seconds."""
-
-    choice: Choice
-    delay: float
-
-    @property
-    def end(self) -> float:
-        return self.delay + self.choice[0]
+_Start = tuple[Choice, list[Spot]]  # where a task could start now
+_Later = tuple[Choice, float]  # where a task could start later, and after about how many seconds
 
 
 class _Pass:
@@ -82,10 +67,8 @@ class _Pass:
     def _consider(self, row: int, rank: int, group: Group) -> None:
         choices = self.grouped.choices[row]
         start, passed, is_reserved = self._best_start(group, choices)
-        later = None
-        if passed:
-            later = _Later(*self.backlog.earliest(group, choices[:passed]))
-        if start is not None and (later is None or later.end >= start.choice[0]):
+        later = self.backlog.earliest(group, choices[:passed]) if passed else None
+        if start is not None and (later is None or _end(later) >= start[0][0]):
             self._place(row, rank, group, start)
             return
         reservation = None
@@ -98,9 +81,9 @@ class _Pass:
                 return
         if later is not None:
             refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
-            self.backlog.join(group, later.choice[1], later.choice[0])
-            could = start.choice if start else None
-            self.blocked.append(Blocked(row, rank, refusal, later.choice, later.delay, could, reservation))
+            choice, delay = later
+            self.backlog.join(group, choice[1], choice[0])
+            self.blocked.append(Blocked(row, rank, refusal, choice, delay, start[0] if start else None, reservation))
 
     def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
         """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""
@@ -108,8 +91,8 @@ class _Pass:
             return None, len(choices), False
         is_reserved, exhausted = False, 0
         for passed, choice in enumerate(choices):
-            free = self._free_cursor(group, choice[1])
-            if free is None or free.is_exhausted:
+            free = self._cursors.get((group.number, choice[1], ())) or self._first_look(group, choice[1])
+            if free is None or free.at >= len(free.order):
                 exhausted += 1
                 continue
             # It leaves room for the reservations that it would outlast.
@@ -118,18 +101,16 @@ class _Pass:
                 mask = tuple([k for k, kept in enumerate(self.reservations) if choice[2] > kept.seconds])
             spots = (self._cursor(group, choice[1], mask) if mask else free).find()
             if spots is not None:
-                return _Start(choice, spots), passed, False
+                return (choice, spots), passed, False
             is_reserved = is_reserved or bool(mask and free.find())
         if exhausted == len(choices):
             self._full.add(group.number)
         return None, len(choices), is_reserved
 
-    def _free_cursor(self, group: Group, option: int) -> Cursor | None:
+    def _first_look(self, group: Group, option: int) -> Cursor | None:
         """Return the search over what is free now; None if a glance tells that no node has room."""
-        cursor = self._cursors.get((group.number, option, ()))
-        if cursor is None and self._ceilings.may_fit(group.shape, group.options[option].pool):
-            return self._cursor(group, option, ())
-        return cursor
+        may_fit = self._ceilings.may_fit(group.shape, group.options[option].pool)
+        return self._cursor(group, option, ()) if may_fit else None
 
     def _cursor(self, group: Group, option: int, mask: tuple[int, ...]) -> Cursor:
         key = (group.number, option, mask)
@@ -163,19 +144,23 @@ class _Pass:
         best: tuple[_Later, Opening] | None = None
         for choice in self.grouped.choices[row]:
             opening = timeline.opening(group.shape, group.options[choice[1]].pool)
-            if opening is not None and (best is None or opening.seconds + choice[0] < best[0].end):
-                best = (_Later(choice, opening.seconds), opening)
+            if opening is not None and (best is None or opening.seconds + choice[0] < _end(best[0])):
+                best = ((choice, opening.seconds), opening)
         if best is None:
             self._hopeless.add(group.number)
-        if best is None or (start is not None and best[0].end >= start.choice[0]):
+        if best is None or (start is not None and _end(best[0]) >= start[0][0]):
             return None
-        choice = best[0].choice
+        choice = best[0][0]
         claim = Claim(task.id, task.name, group.shape, group.options[choice[1]].pool, choice[2])
         reservation = reserve(claim, best[1], timeline, self.fleet)
         if reservation is None:
             return None
         self.reservations.append(reservation)
         return reservation, best[0]
+
+
+def _end(later: _Later) -> float:
+    return later[1] + later[0][0]
 
 
 def _why_this(group: Group, taken: int, best: int) -> str:

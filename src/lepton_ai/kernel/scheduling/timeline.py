@@ -17,10 +17,9 @@ from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Holding, Ints, Ledge
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first moment at which a shape has room: `rooms` are replicas per node then, `holding` is what ends then."""
+    """The first moment at which a shape has room, and what ends then, and where."""
 
     seconds: float
-    rooms: Ints
     node: int
     holding: Holding | None
 
@@ -80,12 +79,14 @@ class Timeline:
         if first == len(reached):
             return None
         row = int(view.by_time[first])
-        seconds = float(view.time[row])
-        then = np.zeros(len(self._first), dtype=np.int64)
-        past = view.time <= seconds
-        np.maximum.at(then, view.node[past], rooms[past])
         source = int(self._source[view.rows[row]])
-        return Opening(seconds, then, int(view.node[row]), self._ending[source] if source >= 0 else None)
+        return Opening(float(view.time[row]), int(view.node[row]), self._ending[source] if source >= 0 else None)
+
+    def nodes_with_room(self, shape: Shape, pool: Pool, seconds: float) -> Ints:
+        """Return the nodes of the pool that can take at least one replica at that moment or before."""
+        view = self._views.get(id(pool)) or self._view(pool)
+        rooms = rooms_of(shape, view.cpu, view.memory, view.devices, view.eligible)
+        return np.unique(view.node[(rooms > 0) & (view.time <= seconds)])
 
     def _view(self, pool: Pool) -> _View:
         rows = np.flatnonzero(pool.nodes[self.node])

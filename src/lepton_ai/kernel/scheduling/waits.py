@@ -59,7 +59,8 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
     kept = _reserved_text(outlook.occupancy.reservations)
     waits = []
     for item in blocked:
-        group, choice = outlook.grouped.group_of[item.row], item.choice
+        row, rank, refusal, choice, _, could, reservation = item
+        group = outlook.grouped.group_of[row]
         if choice is None:
             waits.append(_for_ever(item, group, outlook))
             continue
@@ -68,16 +69,16 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
             timeline = timeline or outlook.occupancy.timeline()
             text = _text_of(group, choice[1], outlook, timeline if len(texts) < EXACT_SHAPES_MAX else None)
             texts[group.number, choice[1]] = text
-        terms = outlook.queue.terms(item.row, choice, text.share)
-        sentence = kept if item.refusal is Refusal.RESERVED else text.busy
-        if item.could is not None:
-            terms["declined_seconds"] = item.could[0]
-            sentence = _declined(item.could, choice, group, f", which has room in about {in_words(item.delay)}")
-        if item.reservation is not None:
-            terms["reserved_in_seconds"] = item.reservation.seconds
-            sentence = _next_up(item, item.reservation, group, outlook)
+        terms = outlook.queue.terms(row, choice, text.share)
+        sentence = kept if refusal is Refusal.RESERVED else text.busy
+        if could is not None:
+            terms["declined_seconds"] = could[0]
+            sentence = _declined(could, choice, group, f", which has room in about {in_words(item.delay)}")
+        if reservation is not None:
+            terms["reserved_in_seconds"] = reservation.seconds
+            sentence = _next_up(item, reservation, group, outlook)
         start = _start(item, text, outlook.now)
-        waits.append(Wait(outlook.waiting[item.row].id, item.refusal, sentence, item.rank, start, terms))
+        waits.append(Wait(outlook.waiting[row].id, refusal, sentence, rank, start, terms))
     return tuple(waits)
 
 

@@ -130,7 +130,14 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
 
 async def _problem(send: Send, status: HTTPStatus, detail: str) -> None:
     """Answer as RFC 9457 has it."""
-    body: Mapping[str, object] = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body: Mapping[str, object] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+        "code": "not_found" if status is HTTPStatus.NOT_FOUND else "unavailable",
+        "hint": "See: lepton endpoint list",
+    }
     headers = [(b"content-type", b"application/problem+json"), (b"retry-after", str(RETRY_AFTER_SECONDS).encode())]
     await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})

@@ -29,6 +29,7 @@ class Traffic:
     ready: frozenset[str] = frozenset()
     in_flight: Mapping[str, int] | None = None
     idle_seconds: float = 0.0
+    last_request_seconds_ago: float | None = None  # None: no request was seen since the core began to watch
     is_wanted: bool = False  # a request waits for it to wake
     asked_since: Mapping[str, datetime] = field(default_factory=dict)  # by task id, while it is not ready
     url: str = ""

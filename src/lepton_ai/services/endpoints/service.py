@@ -111,6 +111,7 @@ class Endpoints:
             in_flight={name: server.in_flight for name, server in figures.servers.items() if name in ids},
             # An endpoint that just woke has not been idle for long, whenever its last request was.
             idle_seconds=0.0 if is_busy else min(awake if last is None else last, awake),
+            last_request_seconds_ago=last,
             is_wanted=is_wanted,
             asked_since={task_id: self._asked_since[task_id] for task_id in ids - ready},
             url=self._door.data_plane.url(endpoint.project, endpoint.name),

@@ -80,7 +80,7 @@ def _readiness(counts: _Counts) -> Reason:
 def _last_request(endpoint: Endpoint, traffic: Traffic, now: datetime) -> datetime | None:
     """Return when the last request came, to the nearest ten seconds: a status is not rewritten for each request."""
     before = endpoint.status.last_request_at
-    if traffic.idle_seconds <= 0:
+    if traffic.last_request_seconds_ago is None:
         return before
-    seen = now - timedelta(seconds=traffic.idle_seconds)
+    seen = now - timedelta(seconds=traffic.last_request_seconds_ago)
     return before if before is not None and seen - before < timedelta(seconds=10) else seen

@@ -7,6 +7,7 @@ import re
 from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.admission import require_blobs, require_secrets
 from lepton_ai.kernel.registry import Desk
+from lepton_ai.node.requirements import parse_requirements
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job
 
@@ -25,6 +26,7 @@ def admit(thing: AnyObject, before: AnyObject | None, desk: Desk) -> AnyObject:
                 f"Job {before.name!r} is being stopped; that cannot be taken back.", hint="Submit another."
             )
         return thing
+    parse_requirements(thing.spec.requirements)
     require_secrets(thing.project, thing.spec.secrets.values(), desk)
     require_blobs(thing.project, (thing.spec.bundle, thing.spec.function), desk)
     for name in thing.spec.after:
