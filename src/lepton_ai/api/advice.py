@@ -18,7 +18,7 @@ from lepton_ai.kernel.queue import weight_of
 from lepton_ai.kernel.scheduling.explain import explain
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
-from lepton_ai.types.base import AnyObject, Label, Metadata, Model
+from lepton_ai.types.base import AnyObject, Label, Metadata, Model, Reason
 from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node

@@ -73,9 +73,8 @@ def scale_endpoint(
     if session.is_json:
         print_json(handle.object)
         return
-    typer.echo(
-        f"Endpoint {handle.name} is to have {replicas} replica{'s' * (replicas != 1)}. See: lepton endpoint get {handle.name}"
-    )
+    amount = f"{replicas} replica" + ("s" if replicas != 1 else "")
+    typer.echo(f"Endpoint {handle.name} is to have {amount}. See: lepton endpoint get {handle.name}")
 
 
 @app.command("delete")

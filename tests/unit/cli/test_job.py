@@ -74,7 +74,7 @@ def test_one_job_shows_how_it_ended_and_which_limits_held(platform: FakePlatform
 
 def test_stopping_says_what_became_of_the_job(platform: FakePlatform) -> None:
     platform.on("POST", f"{JOBS}/train/stop", ok(job("stopping"), 202))
-    assert run(platform, "job", "stop", "train").stdout == "Job train is stopping.\n"
+    assert run(platform, "job", "stop", "train").stdout == "Job train is being stopped.\n"
 
 
 def test_stopping_a_job_that_ended_is_refused(platform: FakePlatform) -> None:

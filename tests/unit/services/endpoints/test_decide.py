@@ -200,8 +200,13 @@ def test_an_endpoint_that_is_scaled_up_again_starts_without_a_request() -> None:
 
 def test_the_last_request_is_told_to_the_nearest_ten_seconds() -> None:
     served = endpoint(status={"last_request_at": later(90)})
-    assert decided(served, [], traffic(idle_seconds=5), at=100)[1].status.last_request_at == later(90)
-    assert decided(served, [], traffic(idle_seconds=5), at=200)[1].status.last_request_at == later(195)
+    assert decided(served, [], traffic(idle_seconds=5, last_request_seconds_ago=5), at=100)[1].status.last_request_at == later(90)
+    assert decided(served, [], traffic(idle_seconds=5, last_request_seconds_ago=5), at=200)[1].status.last_request_at == later(195)
+
+
+def test_a_restarted_core_that_saw_no_request_yet_keeps_the_last_one_that_was_told() -> None:
+    served = endpoint(status={"last_request_at": later(90)})
+    assert decided(served, [], traffic(idle_seconds=100), at=200)[1].status.last_request_at == later(90)
 
 
 def test_a_deleted_endpoint_stops_its_replicas_and_then_goes_with_them() -> None:
