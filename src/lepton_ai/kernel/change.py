@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lepton_ai.types.base import AnyObject
+from lepton_ai.types.base import AnyObject, ObjectStatus
 
 
 class Verb(StrEnum):
@@ -46,6 +46,21 @@ def update(thing: AnyObject, *notes: Note) -> Change:
 def delete(thing: AnyObject, *notes: Note) -> Change:
     """Return the change that removes the object; watchers still see its last form, marked as deleted."""
     return Change(Verb.DELETE, thing, notes)
+
+
+def advance(thing: AnyObject, moves: Mapping[Any, Collection[Any]], status: ObjectStatus) -> tuple[Change, ...]:
+    """Return the change to a new status, with an event where the state moves; nothing if all is as it was.
+
+    `moves` is the table of legal moves; one that is not in it is our own mistake.
+    """
+    if status == thing.status:
+        return ()
+    before, state = thing.status.state, status.state  # type: ignore[attr-defined]
+    after = thing.replace(status=status)
+    if before is state:
+        return (update(after),)
+    assert state in moves[before], f"{thing.id}: {before} -> {state} is not a legal move"
+    return (update(after, Note(state.value, status.reason.sentence)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ class Simulation:
         self.faults.is_on = False
         for node in self.runtime.fleet.values():
             node.is_up, node.is_reachable, node.lag = True, True, timedelta(0)
-        self.plane.in_flight = {}
+        self.plane.in_flight, self.plane.last_request_seconds_ago = {}, {}
         self.users.uncordon(self.store)
         self.watch.calm_since = self.clock.now()
 

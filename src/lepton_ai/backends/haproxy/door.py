@@ -33,23 +33,18 @@ class HaproxyDoor:
         self._applied_at = 0.0
         self._wakes: list[Callable[[], None]] = []
         self._watched = 0
+        self._is_stopped = False
+        self._lock = threading.Lock()  # the loop may route in the moment in which a request stops everything
         self.trouble = ""
 
     def route(self, endpoints: Sequence[EndpointRoute], tokens: Sequence[TokenGrant]) -> None:
-        """Make these endpoints and tokens work; raises Unavailable or StorageFailed, and what served serves on."""
-        wanted = tuple(endpoints), tuple(tokens)
-        # Looked over once in a while all the same: a server that was removed while busy waits for that.
-        if wanted == self._applied and time.monotonic() < self._applied_at + OVERHAUL_SECONDS:
-            return
-        self._applied = None
-        try:
-            self._plane.apply(replace(self._base, endpoints=wanted[0], tokens=wanted[1]))
-        except LeptonError as error:
-            self.trouble = str(error)
-            raise
-        self.trouble = ""
-        self._applied, self._applied_at = wanted, time.monotonic()
-        self._watch()
+        """Make these endpoints and tokens work; raises Unavailable or StorageFailed, and what served serves on.
+
+        After `stop` nothing is routed any more: the loop's last pass would start HAProxy again, for good.
+        """
+        with self._lock:
+            if not self._is_stopped:
+                self._route((tuple(endpoints), tuple(tokens)))
 
     def ensure(self) -> None:
         """Serve the core, should no service have routed anything yet."""
@@ -93,10 +88,26 @@ class HaproxyDoor:
         return {"state": "ready" if is_ready else "down", "detail": self.trouble}
 
     def stop(self) -> None:
-        """End HAProxy."""
+        """End HAProxy, for as long as this object lives."""
+        with self._lock:
+            self._is_stopped = True
+            self._applied = None
+            self._wakes.clear()
+            self._plane.stop()
+
+    def _route(self, wanted: Wanted) -> None:
+        # Looked over once in a while all the same: a server that was removed while busy waits for that.
+        if wanted == self._applied and time.monotonic() < self._applied_at + OVERHAUL_SECONDS:
+            return
         self._applied = None
-        self._wakes.clear()
-        self._plane.stop()
+        try:
+            self._plane.apply(replace(self._base, endpoints=wanted[0], tokens=wanted[1]))
+        except LeptonError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
+        self._applied, self._applied_at = wanted, time.monotonic()
+        self._watch()
 
     def _watch(self) -> None:
         pid = self._plane.pid()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lepton_ai.kernel.change import Change, Note, create, delete, update
+from lepton_ai.kernel.change import Change, Note, advance, create, delete, update
 from lepton_ai.kernel.decision import Decision
+from lepton_ai.services.endpoints.fleet import Fleet, Traffic
 from lepton_ai.services.endpoints.summary import BY_HAND, summarise
 from lepton_ai.services.endpoints.task import task_for, template_of
-from lepton_ai.types.endpoint import MOVES, Endpoint, EndpointState, EndpointStatus
+from lepton_ai.types.endpoint import MOVES, Endpoint, EndpointState
 from lepton_ai.types.task import ExitKind, Task, TaskState
 
 RETRY_PAUSE = timedelta(seconds=1)  # doubled with each failure in a row
@@ -20,31 +20,6 @@ DRAIN_MIN = timedelta(milliseconds=300)  # requests already on their way to a re
 LOOK_AGAIN = timedelta(milliseconds=200)
 ENDED_KEPT = 8  # ended tasks kept for their logs; they also count failures in a row
 NOT_READY = "It did not become ready in time."
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What is seen of an endpoint from outside. `ready` and `in_flight` are by task id."""
-
-    ready: frozenset[str] = frozenset()
-    in_flight: Mapping[str, int] | None = None
-    idle_seconds: float = 0.0
-    last_request_seconds_ago: float | None = None  # None: no request was seen since the core began to watch
-    is_wanted: bool = False  # a request waits for it to wake
-    asked_since: Mapping[str, datetime] = field(default_factory=dict)  # by task id, while it is not ready
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """The endpoint's tasks, sorted by what is to become of them."""
-
-    current: tuple[Task, ...]  # of the newest spec, to be kept
-    old: tuple[Task, ...]  # of an earlier spec
-    leaving: tuple[Task, ...]  # drained or stopped
-    ended: tuple[Task, ...]
-    failures: int  # replicas of the newest spec that ended by themselves since one was ready
-    last_failure: str  # how the last of them ended, in words
 
 
 def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: datetime) -> Decision:
@@ -62,7 +37,7 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
     changes += [delete(task) for task in fleet.ended[:-ENDED_KEPT]]
     status = summarise(endpoint, fleet, traffic, wanted=wanted, now=now)
     moments = _moments(endpoint, fleet, wanted, traffic, now)
-    return Decision((*changes, *_move(endpoint, status)), look_again_at=min(moments, default=None))
+    return Decision((*changes, *advance(endpoint, MOVES, status)), look_again_at=min(moments, default=None))
 
 
 def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
@@ -179,7 +154,7 @@ def _delete(endpoint: Endpoint, tasks: Sequence[Task]) -> Decision:
     live = [task for task in tasks if not task.is_final()]
     if live:
         stops = [_stop(task, "Its endpoint was deleted.") for task in live if not task.spec.stop_requested]
-        return Decision((*stops, *_move(endpoint, endpoint.status.replace(state=EndpointState.STOPPING))))
+        return Decision((*stops, *advance(endpoint, MOVES, endpoint.status.replace(state=EndpointState.STOPPING))))
     note = Note("deleted", f"Endpoint {endpoint.name} was deleted.")
     return Decision((*(delete(task) for task in tasks), delete(endpoint, note)))
 
@@ -205,13 +180,3 @@ def _moments(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, no
     if timeout is not None and wanted:
         moments.append(now + max(timeout / 10, LOOK_AGAIN))  # It may fall asleep late by no more than a tenth.
     return [moment for moment in moments if moment > now]  # What is over was acted upon just now.
-
-
-def _move(endpoint: Endpoint, status: EndpointStatus) -> tuple[Change, ...]:
-    if status == endpoint.status:
-        return ()
-    before, state = endpoint.status.state, status.state
-    if before is state:
-        return (update(endpoint.replace(status=status)),)
-    assert state in MOVES[before], f"{endpoint.id}: {before} -> {state} is not a legal move"
-    return (update(endpoint.replace(status=status), Note(state.value, status.reason.sentence)),)

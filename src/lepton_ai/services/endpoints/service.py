@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.registry import AsgiApp, Door, View
 from lepton_ai.services.endpoints.activator import Activator, Sleeper
-from lepton_ai.services.endpoints.decide import Traffic, decide
+from lepton_ai.services.endpoints.decide import decide
+from lepton_ai.services.endpoints.fleet import Traffic
 from lepton_ai.services.endpoints.grants import grants
 from lepton_ai.services.endpoints.prober import Prober, Probing, Target
 from lepton_ai.services.endpoints.task import health_path

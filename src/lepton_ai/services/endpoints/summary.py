@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from lepton_ai.services.endpoints.fleet import Fleet, Traffic
 from lepton_ai.types.base import Reason
 from lepton_ai.types.endpoint import Endpoint, EndpointState, EndpointStatus
 from lepton_ai.types.task import Task
-
-if TYPE_CHECKING:
-    from lepton_ai.services.endpoints.decide import Fleet, Traffic
 
 BY_HAND = "scaled_to_0"  # why it sleeps: no request wakes it, but a larger number of replicas does
 FAILED_AFTER = 3  # failures in a row without one replica ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from lepton_ai.kernel.change import Change, Note, create, delete, update
+from lepton_ai.kernel.change import Change, Note, advance, create, delete, update
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.services.jobs.summary import exit_code_of, newest_attempts, summarise
 from lepton_ai.services.jobs.task import task_for
@@ -52,7 +52,7 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
         else:
             waits.append(now)
     status = summarise(job, tasks, pending=len(made) + len(waits), now=now)
-    return Decision((*made, *_move(job, status)), look_again_at=min(waits, default=None))
+    return Decision((*made, *advance(job, MOVES, status)), look_again_at=min(waits, default=None))
 
 
 def _make(job: Job, index: int, attempt: int, now: datetime) -> Change:
@@ -93,7 +93,7 @@ def _held_back(job: Job, after: Mapping[str, Job | None], now: datetime) -> Deci
         return None
     names = ", ".join(f"'{other.name}' ({other.status.state.value})" for other in waiting)
     status = job.status.replace(reason=Reason(code="after", sentence=f"Waits for {names} to succeed."))
-    return Decision(_move(job, status), depends_on=tuple(other.id for other in waiting))
+    return Decision(advance(job, MOVES, status), depends_on=tuple(other.id for other in waiting))
 
 
 def _stop(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
@@ -102,13 +102,13 @@ def _stop(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
         status = summarise(job, tasks, pending=0, now=now).replace(
             state=JobState.STOPPING, reason=Reason(code="stopping", sentence="Stopping on request.")
         )
-        return Decision((*changes, *_move(job, status)))
+        return Decision((*changes, *advance(job, MOVES, status)))
     if job.is_final():
         return Decision()
     status = summarise(job, tasks, pending=0, now=now)
     is_whole = len(newest_attempts(tasks)) == max(1, job.spec.array)
     if not MOVES[status.state] and status.state is not JobState.STOPPED and is_whole:
-        return Decision(_move(job, status))  # It ended by itself before the stop could reach it.
+        return Decision(advance(job, MOVES, status))  # It ended by itself before the stop could reach it.
     return Decision(_end(job, Note("stopped", "Stopped on request."), now, state=JobState.STOPPED, status=status))
 
 
@@ -129,15 +129,4 @@ def _end(
 ) -> tuple[Change, ...]:
     base = status or job.status
     reason = Reason(code=note.code, sentence=note.sentence)
-    return _move(job, base.replace(state=state, reason=reason, finished_at=base.finished_at or now))
-
-
-def _move(job: Job, status: JobStatus) -> tuple[Change, ...]:
-    """Return the change to the new status, with an event if the state moves; nothing if all is as it was."""
-    if status == job.status:
-        return ()
-    before, state = job.status.state, status.state
-    if before is state:
-        return (update(job.replace(status=status)),)
-    assert state in MOVES[before], f"{job.id}: {before} -> {state} is not a legal move"
-    return (update(job.replace(status=status), Note(state.value, status.reason.sentence)),)
+    return advance(job, MOVES, base.replace(state=state, reason=reason, finished_at=base.finished_at or now))

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from lepton_ai.kernel.decision import Decision
-from lepton_ai.services.endpoints.decide import Traffic, decide
+from lepton_ai.services.endpoints.decide import decide
+from lepton_ai.services.endpoints.fleet import Traffic
 from lepton_ai.services.endpoints.task import task_for
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.endpoint import Endpoint, EndpointSpec, EndpointState, EndpointStatus
