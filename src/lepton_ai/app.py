@@ -109,7 +109,7 @@ def build(settings: Settings, home: Home) -> Running:
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect)
-    placing = Placing(snapshots, Policy())
+    placing = Placing(snapshots, Policy(), clock)
 
     def unseal(project: str, name: str) -> str:
         return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")

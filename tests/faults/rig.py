@@ -160,7 +160,7 @@ class Platform:
             with contextlib.suppress(OSError):
                 command = Path("/proc", name, "cmdline").read_bytes()
                 environment = Path("/proc", name, "environ").read_bytes()
-                if needle in command + environment and is_alive(int(name)):
+                if needle in command + environment and is_alive(int(name)) and int(name) != os.getpid():
                     found[int(name)] = command.replace(b"\0", b" ").decode(errors="replace")
         return found
 

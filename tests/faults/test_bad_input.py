@@ -150,20 +150,28 @@ def test_a_wrong_token_opens_neither_api_nor_endpoint(shared: Platform, token: b
     assert problem(endpoint, 401)["hint"]
 
 
-def test_a_token_opens_nothing_any_more_once_it_is_withdrawn_or_over(platform: Platform) -> None:
+def test_a_token_opens_nothing_any_more_once_it_is_withdrawn(platform: Platform) -> None:
     path = serve(platform)
-    soon = SystemClock().now() + timedelta(seconds=3)
-    for name, more in {"brief": {"expires_at": soon.isoformat()}, "withdrawn": {}}.items():
-        made = ok(
-            platform.call("POST", "/api/v1/tokens", {"metadata": {"name": name}, "spec": {"user": "admin"} | more})
-        )
-        with platform.client(made["token"]) as client:
-            wait_for(lambda c=client: c.get(path).status_code == 200, "the token to open the endpoint")  # type: ignore[misc]
-            assert client.get(JOBS).status_code == 200
-            platform.call("DELETE", f"/api/v1/tokens/{name}" if name == "withdrawn" else "/api/v1/nothing")
-            wait_for(lambda c=client: c.get(path).status_code == 401, "the endpoint to be closed")  # type: ignore[misc]
-            wait_for(lambda c=client: c.get(JOBS).status_code == 401, "the API to be closed")  # type: ignore[misc]
-            assert "token" in problem(client.get(JOBS), 401)["detail"]
+    with platform.client(make_token(platform, name="withdrawn")) as client:
+        wait_for(lambda: client.get(path).status_code == 200, "the token to open the endpoint")
+        assert client.get(JOBS).status_code == 200
+
+        ok(platform.call("DELETE", "/api/v1/tokens/withdrawn"))
+
+        assert "token" in problem(client.get(JOBS), 401)["detail"]
+        wait_for(lambda: client.get(path).status_code == 401, "the endpoint to be closed")
+
+
+def test_a_token_opens_nothing_any_more_once_it_is_over(platform: Platform) -> None:
+    path = serve(platform)
+    soon = SystemClock().now() + timedelta(seconds=5)
+    with platform.client(make_token(platform, expires_at=soon.isoformat())) as client:
+        wait_for(lambda: client.get(path).status_code == 200, "the token to open the endpoint")
+
+        wait_for(lambda: client.get(path).status_code == 401, "the endpoint to be closed")
+
+        wait_for(lambda: client.get(JOBS).status_code == 401, "the API to be closed")
+        assert "token" in problem(client.get(JOBS), 401)["detail"]
 
 
 def test_a_port_that_is_taken_is_refused_with_its_holder(make_platform: Callable[..., Platform]) -> None:
@@ -211,3 +219,8 @@ def test_an_endpoint_that_is_wrong_is_refused_by_the_name_of_the_field(shared: P
     ):
         found = problem(shared.call("POST", ENDPOINTS, {"metadata": {"name": "wrong"}, "spec": spec}), 422)
         assert said in found["detail"], spec
+
+
+def make_token(platform: Platform, name: str = "", **spec: str) -> str:
+    draft = {"metadata": {"name": name} if name else {}, "spec": {"user": "admin"} | spec}
+    return str(ok(platform.call("POST", "/api/v1/tokens", draft))["token"])

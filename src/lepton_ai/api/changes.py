@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lepton_ai.api import admission
+from lepton_ai.api import admission, merge_patch
 from lepton_ai.api.access import Access
-from lepton_ai.api.drafts import AnyDraft, DraftMetadata, Relabelled
+from lepton_ai.api.drafts import AnyDraft, DraftMetadata
+from lepton_ai.api.merge_patch import Patch
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
 from lepton_ai.kernel import change
 from lepton_ai.kernel.change import Change, Note
@@ -91,20 +92,21 @@ def apply(gate: Access, kind: type[T], name: str, draft: AnyDraft, *, in_project
     raise _busy(kind, name)
 
 
-def patch(gate: Access, kind: type[T], name: str, changes: dict[str, Any], *, version: int, in_project: bool) -> T:
-    """Merge `changes` into the object (RFC 7396) and store it, only if it still has `version` where one is given."""
-    _check_patch(changes)
+def patch(gate: Access, kind: type[T], name: str, wanted: Patch, *, in_project: bool) -> T:
+    """Merge the patch into the object and store it, only if it still has the version where one is given."""
+    merge_patch.check(wanted)
     for _ in range(ATTEMPTS):
         before = find(gate, kind, name, in_project=in_project)
-        if version and before.metadata.version != version:
+        if wanted.version not in {0, before.metadata.version}:
             raise Conflict(
-                f"The {kind.KIND} {name!r} has version {before.metadata.version}, not {version}.", hint="Read it again."
+                f"The {kind.KIND} {name!r} has version {before.metadata.version}, not {wanted.version}.",
+                hint="Read it again.",
             )
         _refuse_ended(before)
         try:
-            return _put(gate, before, _merged(before, changes))
+            return _put(gate, before, merge_patch.merged(before, wanted))
         except _Lost:
-            if version:
+            if wanted.version:
                 raise
     raise _busy(kind, name)
 
@@ -143,19 +145,6 @@ def commit(gate: Access, first: Change, *more: Change) -> Any:
         raise _Lost(error.message, hint=error.hint) from error
 
 
-def merge(target: Any, changes: Any) -> Any:
-    """Return `target` with `changes` merged in as RFC 7396 section 2 has it: null removes."""
-    if not isinstance(changes, dict):
-        return changes
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge(merged.get(key), value)
-    return merged
-
-
 class _Lost(Conflict):
     """Somebody else's commit came first. Other conflicts are refusals, which trying again does not mend."""
 
@@ -177,24 +166,6 @@ def _put(gate: Access, before: T, wanted: T) -> T:
     more = admission.admit(gate, after, before)
     stored: T = commit(gate, change.update(after, Note("changed", f"Changed by {gate.caller.user}.")), *more)
     return stored
-
-
-def _check_patch(changes: dict[str, Any]) -> None:
-    metadata = changes.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise InvalidInput("metadata: must be an object.", hint='Send {"metadata": {"labels": {...}}}.')
-    unknown = sorted(changes.keys() - {"spec", "metadata"}) or sorted(metadata.keys() - {"labels"})
-    if unknown:
-        raise InvalidInput(f"{unknown[0][:80]!r} cannot be changed.", hint="Change spec or metadata.labels.")
-
-
-def _merged(before: T, changes: dict[str, Any]) -> T:
-    whole = before.model_dump(mode="json")
-    merged = merge({"spec": whole["spec"], "metadata": {"labels": whole["metadata"]["labels"]}}, changes)
-    labels = merged["metadata"].get("labels", {})
-    checked = Relabelled.model_validate({"metadata": {"labels": labels}}).metadata
-    spec = type(before).model_validate(whole | {"spec": merged.get("spec")}).spec
-    return before.replace(spec=spec, metadata=before.metadata.replace(labels=dict(checked.labels)))
 
 
 def _tasks_gone(gate: Access, thing: AnyObject) -> list[Change]:

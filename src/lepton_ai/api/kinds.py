@@ -9,6 +9,7 @@ from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute, access_of
 from lepton_ai.api.core import Core
 from lepton_ai.api.drafts import Draft, NewName
+from lepton_ai.api.merge_patch import Patch
 from lepton_ai.api.openapi import Listing
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import Event
@@ -81,15 +82,15 @@ def changing_routes(kind: type[AnyObject], *, in_project: bool, may_stop: bool =
     @router.patch("/{name}", operation_id=f"{kind.KIND}.update", response_model=kind)
     def patch_object(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Any:
         """Merge into spec and labels (RFC 7396); with `version`, only if it was not changed since."""
-        return shown(changes.patch(gate, kind, name, patch, version=version, in_project=in_project))
+        return shown(changes.patch(gate, kind, name, Patch(patch, version), in_project=in_project))
 
     if may_stop:
 
         @router.post("/{name}/stop", operation_id=f"{kind.KIND}.stop", status_code=202, response_model=kind)
         def stop_object(gate: Gate, name: str) -> Any:
             """Ask for a graceful end; it stays to be looked at."""
-            patch = {"spec": {"stop_requested": True}}
-            return shown(changes.patch(gate, kind, name, patch, version=0, in_project=in_project))
+            patch = Patch({"spec": {"stop_requested": True}})
+            return shown(changes.patch(gate, kind, name, patch, in_project=in_project))
 
     return router
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import PAGE, After, Gate, Limit, Version, event_page, reading_routes
+from lepton_ai.api.merge_patch import Patch
 from lepton_ai.api.openapi import Listing
 from lepton_ai.api.resources import resources
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
@@ -86,7 +87,7 @@ def _nodes() -> APIRouter:
     @router.patch("/{name}", operation_id="node.update")
     def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Node:
         """Cordon a node, so that it gets nothing new, or take that back."""
-        return changes.patch(gate, Node, name, patch, version=version, in_project=False)
+        return changes.patch(gate, Node, name, Patch(patch, version), in_project=False)
 
     return router
 

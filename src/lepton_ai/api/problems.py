@@ -32,13 +32,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def problem(
-    status: int, code: str, detail: str, *, hint: str = "", errors: Sequence[object] = (), title: str = ""
-) -> JSONResponse:
+def problem(status: int, code: str, detail: str, *, hint: str = "", errors: Sequence[object] = ()) -> JSONResponse:
     """Return a problem as a response."""
     body: dict[str, object] = {
         "type": "about:blank",
-        "title": title or HTTPStatus(status).phrase,
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,

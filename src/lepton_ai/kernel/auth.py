@@ -74,7 +74,7 @@ class Gatekeeper:
         self._refresh()
         token = self._tokens.get(digest(bearer))
         user = self._users.get(token.spec.user) if token else None
-        if token is None or user is None or _is_over(token, self._clock.now()):
+        if token is None or user is None or _is_over(token, self._clock.now()) or _is_of_another(token, user):
             raise Unauthenticated("The token is unknown, expired or withdrawn.", hint=_HINT)
         return Caller(user.name, user.spec.roles)
 
@@ -117,6 +117,12 @@ class Gatekeeper:
 
 def _is_over(token: Token, now: datetime) -> bool:
     return token.spec.expires_at is not None and token.spec.expires_at <= now
+
+
+def _is_of_another(token: Token, user: User) -> bool:
+    """Tell whether the token was made for an earlier user of the same name."""
+    made, joined = token.metadata.created_at, user.metadata.created_at
+    return made is not None and joined is not None and made < joined
 
 
 def _checksum(body: str) -> str:

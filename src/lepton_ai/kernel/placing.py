@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import tasks
+from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import Runtime
@@ -21,6 +22,7 @@ T = TypeVar("T", bound=AnyObject)
 
 # A waiting task's sentence names its place in the queue, which changes all the time; the stored one is renewed at most
 # this often, and `lepton explain` asks for the present one.
+PAUSE_FACTOR = 2  # pauses between plans, in units of the time that the last one took
 OF_ENDING = frozenset({"expected_seconds", "expected_seconds_p80"})  # they say nothing of what runs until stopped
 RENEW_REASON = timedelta(seconds=30)
 
@@ -38,12 +40,15 @@ class Objects(Protocol):
 class Placing:
     """Keeps the last snapshot and plan, so that decisions can be explained and unchanged worlds skipped."""
 
-    def __init__(self, builder: SnapshotBuilder, policy: Policy) -> None:
+    def __init__(self, builder: SnapshotBuilder, policy: Policy, clock: Clock) -> None:
         self._builder = builder
         self.policy = policy
         self.is_paused = False  # while the platform shuts down, nothing new starts
         self._last: tuple[Snapshot, Plan] | None = None
         self._told: dict[str, tuple[str, datetime]] = {}
+        self._clock = clock
+        self._rest_until: datetime | None = None
+        self.put_off_until: datetime | None = None  # when the last call asked to be repeated, if it did
 
     @property
     def last(self) -> tuple[Snapshot, Plan] | None:
@@ -55,12 +60,17 @@ class Placing:
 
         Nothing starts on a `crowded` node: something runs there that no task holds.
         """
-        snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
-        if self.is_paused:
+        self.put_off_until = self._rest_until if self._rest_until is not None and now < self._rest_until else None
+        if self.is_paused or self.put_off_until is not None:
             return []
+        began = self._clock.now()
+        snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
         if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
             return []  # A plan that placed something changes the world; if it did not, it was not carried out.
         plan = schedule(snapshot, self.policy)
+        # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
+        # of the loop's time would go into plans that differ in one place.
+        self._rest_until = began + (self._clock.now() - began) * (1 + PAUSE_FACTOR)
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]

@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
+PLAN = "plan"  # not an object: the key under which the next plan is due
 ACTIVE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
 
 
@@ -128,6 +129,8 @@ class Loop:
         # A node that was away may still run what was given up for lost: it has no room before that has ended.
         crowded = {seen[replica_id].node for replica_id in strays if seen[replica_id].exit is None}
         self._commit(self._parts.placing.place(self._world, self._parts.runtime, now, crowded))
+        if self._parts.placing.put_off_until is not None:
+            self._due[PLAN] = self._parts.placing.put_off_until
         # 5. Act: tell the runtime what it should be doing, and the services to do the same outside.
         self._act(seen, {name: node.hardware for name, node in nodes.items()}, now)
         self._let_go({replica_id: seen[replica_id] for replica_id in strays}, now)

@@ -22,7 +22,7 @@ class World:
         self._store = store
         self._revision = -1
         self._objects: dict[str, AnyObject] = {}
-        self._by_kind: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._live: defaultdict[str, dict[str, Any]] = defaultdict(dict)  # by kind
         self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
         self._deleted: dict[str, Task] = {}
 
@@ -58,7 +58,7 @@ class World:
 
     def get(self, kind: type[T], object_id: str) -> T | None:
         """Return the object of that id, if it is live or owned by a live one."""
-        found = self._by_kind[kind.KIND].get(object_id)
+        found = self._objects.get(object_id)
         return found if isinstance(found, kind) else None
 
     def by_id(self, object_id: str) -> AnyObject | None:
@@ -71,11 +71,11 @@ class World:
 
     def all(self, kind: type[T]) -> Collection[T]:
         """Return every live object of the kind."""
-        return [thing for thing in self._by_kind[kind.KIND].values() if not thing.is_final()]
+        return list(self._live[kind.KIND].values())
 
     def ids(self, kind: str) -> set[str]:
         """Return the ids of every live object of the kind."""
-        return set(self._by_kind[kind])
+        return set(self._live[kind])
 
     def tasks_of(self, owner_id: str) -> Sequence[Task]:
         """Return the tasks of a live owner, oldest first: by attempt, and by index within it."""
@@ -97,13 +97,17 @@ class World:
         return changed
 
     def _keep(self, thing: AnyObject) -> None:
-        self._objects[thing.id] = self._by_kind[thing.KIND][thing.id] = thing
+        self._objects[thing.id] = thing
+        if thing.is_final():
+            self._live[thing.KIND].pop(thing.id, None)
+        else:
+            self._live[thing.KIND][thing.id] = thing
         if isinstance(thing, Task):
             self._tasks[thing.metadata.owner_id][thing.id] = thing
 
     def _drop(self, thing: AnyObject) -> None:
         self._objects.pop(thing.id, None)
-        self._by_kind[thing.KIND].pop(thing.id, None)
+        self._live[thing.KIND].pop(thing.id, None)
         owned = self._tasks.get(thing.metadata.owner_id)
         if owned is not None:
             owned.pop(thing.id, None)

@@ -69,7 +69,7 @@ class Core:
 
     def __init__(self, store: Store, clock: Clock, runtime: Runtime, secrets: Mapping[str, str] | None = None) -> None:
         estimates = Estimates(store)
-        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect), Policy())
+        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect), Policy(), clock)
         self.placing = placing
         self.store = store
         self._clock = clock

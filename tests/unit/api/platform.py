@@ -70,7 +70,7 @@ class Platform:
         box = SecretBox(folder / "secret.key")
         estimates = Estimates(self.store)
         snapshots = SnapshotBuilder(self.settings, estimates.expect)
-        placing = Placing(snapshots, Policy())
+        placing = Placing(snapshots, Policy(), self.clock)
 
         def unseal(project: str, name: str) -> str:
             return box.open(self.store.find(Secret, project, name).spec.sealed, f"{project}/{name}")

@@ -36,13 +36,18 @@ def test_a_waiting_job_is_explained_by_what_it_lacks(platform: Platform) -> None
     assert platform.get(f"{PROJECT}/tasks/{task.id}/explain").json()["reason"] == told["reason"]
 
 
-def test_what_has_no_task_or_has_ended_is_not_explained(platform: Platform) -> None:
+def test_what_has_no_task_yet_is_not_explained(platform: Platform) -> None:
     platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
-    assert platform.get(f"{JOBS}/train/explain").status_code == 404
+    refused = platform.get(f"{JOBS}/train/explain")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
+def test_what_has_ended_is_explained_by_its_end_and_its_place(platform: Platform) -> None:
+    platform.runtime.end(platform.running_job("train"))
     platform.settle()
-    platform.runtime.end(platform.runtime.running()[0])
-    platform.settle()
-    assert platform.get(f"{JOBS}/train/explain").status_code == 409
+    told = platform.get(f"{JOBS}/train/explain").json()
+    assert (told["standing"], told["nodes"], told["resource_class"]) == ("ended", ["node-1"], "cpu-avx2")
+    assert "When it was placed:" in told["reason"]["sentence"]
 
 
 def test_the_queue_is_that_of_the_scheduler(platform: Platform) -> None:

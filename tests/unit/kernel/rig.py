@@ -56,7 +56,9 @@ class Rig:
         self.core.use(self.services, self.plane)
         return self.core
 
-    def submit(self, name: str = "train", command: Sequence[str] = Behaviour(seconds=5).command(), **spec: object) -> Job:
+    def submit(
+        self, name: str = "train", command: Sequence[str] = Behaviour(seconds=5).command(), **spec: object
+    ) -> Job:
         metadata = Metadata(id=f"job-{name}", name=name)
         job = Job(
             metadata=metadata,

@@ -61,7 +61,9 @@ def prepares(rank: int = 0, sentence: str = "Builds its environment.") -> Replic
     return Replica(rank=rank, node=NODE, state=ReplicaState.PREPARING, sentence=sentence)
 
 
-def ended(rank: int = 0, kind: ExitKind = ExitKind.SUCCEEDED, *, at: float = 5, code: int = -1, signal: int = 0) -> Replica:
+def ended(
+    rank: int = 0, kind: ExitKind = ExitKind.SUCCEEDED, *, at: float = 5, code: int = -1, signal: int = 0
+) -> Replica:
     exit_code = {ExitKind.SUCCEEDED: 0, ExitKind.FAILED: 1}.get(kind, -1) if code < 0 else code
     return runs(rank).replace(
         state=ReplicaState.EXITED,

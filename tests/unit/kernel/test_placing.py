@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from lepton_ai.kernel.change import Change
@@ -49,7 +49,7 @@ def world(*tasks: Task, threads: int = 1) -> World:
 
 
 def placing(expectations: Mapping[str, Expectation] | None = None) -> Placing:
-    return Placing(SnapshotBuilder(SETTINGS, lambda _task: expectations or GUESS), Policy())
+    return Placing(SnapshotBuilder(SETTINGS, lambda _task: expectations or GUESS), Policy(), FakeClock())
 
 
 def runtime() -> FakeRuntime:
@@ -168,3 +168,21 @@ def test_a_service_is_expected_to_run_until_it_is_stopped_and_a_job_as_long_as_t
     builder = SnapshotBuilder(SETTINGS, lambda _task: GUESS)
     ends = [one.expected_end for one in builder.build([], [service, job], later(0)).running]
     assert ends == [None, later(0) + timedelta(seconds=30)]
+
+
+class SlowClock(FakeClock):
+    """Lets 10 ms pass whenever it is asked, as if each plan took so long."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(milliseconds=10))
+        return super().now()
+
+
+def test_the_next_plan_waits_for_twice_the_time_that_the_last_one_took() -> None:
+    slow = Placing(SnapshotBuilder(SETTINGS, lambda _task: GUESS), Policy(), SlowClock())
+    here, other = world(task("first")), world(task("second"))
+    slow.place(here, runtime(), later(0))
+
+    assert slow.place(other, runtime(), later(0)) == []
+    assert slow.put_off_until is not None
+    assert len(slow.place(other, runtime(), slow.put_off_until)) == 1

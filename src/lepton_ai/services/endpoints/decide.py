@@ -15,6 +15,7 @@ from lepton_ai.types.task import ExitKind, Task, TaskState
 
 RETRY_PAUSE = timedelta(seconds=1)  # doubled with each failure in a row
 RETRY_PAUSE_MAX = timedelta(minutes=1)
+GOOD_AFTER = timedelta(seconds=10)  # a replica that has run for so long is not failing
 SURGE_PATIENCE = timedelta(seconds=5)  # how long an update waits for room beside the old replicas; then it takes theirs
 DRAIN_MIN = timedelta(milliseconds=300)  # requests already on their way to a replica that leaves
 LOOK_AGAIN = timedelta(milliseconds=200)
@@ -29,7 +30,7 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
     """
     if endpoint.metadata.deletion_requested_at is not None:
         return _delete(endpoint, tasks)
-    fleet = _sort(endpoint, tasks, traffic)
+    fleet = _sort(endpoint, tasks, traffic, now)
     wanted = _wanted(endpoint, traffic, fleet)
     changes = [*_grow(endpoint, fleet, wanted, traffic, now), *_shrink(endpoint, fleet, wanted, traffic, now)]
     changes += _let_go(fleet.leaving, traffic, now)
@@ -40,14 +41,16 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
     return Decision((*changes, *advance(endpoint, MOVES, status)), look_again_at=min(moments, default=None))
 
 
-def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
+def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: datetime) -> Fleet:
     template = template_of(endpoint.spec)
     live = [task for task in tasks if not task.is_final()]
     staying = [task for task in live if not task.spec.stop_requested and task.spec.drain_requested_at is None]
     ended = [task for task in tasks if task.is_final()]
-    newest_ready = max((t.spec.attempt for t in staying if t.id in traffic.ready), default=0)
+    newest_good = max(
+        (t.spec.attempt for t in staying if (at := _proves_itself_at(t, traffic)) and at <= now), default=0
+    )
     failures = [
-        t for t in ended if t.spec.template == template and t.spec.attempt > newest_ready and _ended_by_itself(t)
+        t for t in ended if t.spec.template == template and t.spec.attempt > newest_good and _ended_by_itself(t)
     ]
     return Fleet(
         current=tuple(task for task in staying if task.spec.template == template),
@@ -57,6 +60,15 @@ def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic) -> Fleet:
         failures=len(failures),
         last_failure=max(failures, key=lambda task: task.spec.attempt).status.reason.sentence if failures else "",
     )
+
+
+def _proves_itself_at(task: Task, traffic: Traffic) -> datetime | None:
+    """Return when a ready replica has run for so long that the failures before it are forgiven.
+
+    One that gets ready and then dies, again and again, must not be started anew without a pause.
+    """
+    is_ready = task.id in traffic.ready and task.status.started_at is not None
+    return task.status.started_at + GOOD_AFTER if is_ready and task.status.started_at else None
 
 
 def _wanted(endpoint: Endpoint, traffic: Traffic, fleet: Fleet) -> int:
@@ -174,6 +186,8 @@ def _moments(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, no
         moments.append(now + LOOK_AGAIN)  # Nobody tells when the last request in flight has ended.
     if fleet.failures and len(fleet.current) < wanted:
         moments.append(_retry_at(fleet, now))
+    if fleet.failures:
+        moments += [at for task in fleet.current if (at := _proves_itself_at(task, traffic))]
     if (surge_end := _surge_ends_at(fleet)) is not None:
         moments.append(surge_end)
     timeout = endpoint.spec.idle_timeout

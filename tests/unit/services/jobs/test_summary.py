@@ -62,7 +62,11 @@ def test_a_job_counts_what_all_its_attempts_used() -> None:
 
 
 def test_an_array_counts_where_its_tasks_are() -> None:
-    tasks = (attempt(1, ExitKind.SUCCEEDED, index=0), live(TaskState.RUNNING, index=1), live(TaskState.WAITING, index=2))
+    tasks = (
+        attempt(1, ExitKind.SUCCEEDED, index=0),
+        live(TaskState.RUNNING, index=1),
+        live(TaskState.WAITING, index=2),
+    )
     counts = summary(job(array=4), *tasks, pending=1).tasks
     assert (counts.succeeded, counts.running, counts.waiting, counts.failed) == (1, 1, 2, 0)
 
