@@ -151,7 +151,7 @@ def build(settings: Settings, home: Home) -> Running:
 
 def serve(running: Running, home: Home) -> None:
     """Serve until SIGTERM or a shutdown request. Replicas and the data plane outlive this."""
-    running.loop.run_pass()
+    running.loop.try_pass()  # What fails here is tried again by the loop; it must not keep the API from starting.
     running.door.ensure()
     thread = threading.Thread(target=running.loop.run, name="reconcile", daemon=True)
     config = uvicorn.Config(
