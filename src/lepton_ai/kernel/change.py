@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from lepton_ai.types.base import AnyObject, ObjectStatus
+
+
+S = TypeVar("S", bound=StrEnum)
 
 
 class Verb(StrEnum):
@@ -48,7 +51,7 @@ def delete(thing: AnyObject, *notes: Note) -> Change:
     return Change(Verb.DELETE, thing, notes)
 
 
-def advance(thing: AnyObject, moves: Mapping[Any, Collection[Any]], status: ObjectStatus) -> tuple[Change, ...]:
+def advance(thing: AnyObject, moves: Mapping[S, Collection[S]], status: ObjectStatus) -> tuple[Change, ...]:
     """Return the change to a new status, with an event where the state moves; nothing if all is as it was.
 
     `moves` is the table of legal moves; one that is not in it is our own mistake.

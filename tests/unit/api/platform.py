@@ -60,11 +60,8 @@ class Platform:
         services = load_services()
         kinds = (kind for service in services.values() for kind in service.kinds)
         self.settings = Settings(home=folder, body_bytes_max=BODY_MAX, bundle_bytes_max=BUNDLE_MAX)
-        self.store = Store(
-            open_engine(f"sqlite:///{folder}/lepton.db"),
-            self.clock,
-            (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds),
-        )
+        known = (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds)
+        self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, known)
         bootstrap(self.store, self.clock, folder / "admin.token")
         self.admin = (folder / "admin.token").read_text().strip()
         box = SecretBox(folder / "secret.key")
@@ -100,7 +97,7 @@ class Platform:
             shut_down=self.shutdowns.append,
         )
         self.app = create_api(self.core)
-        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="https://core")
 
     def close(self) -> None:

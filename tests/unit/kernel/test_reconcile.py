@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from lepton_ai.errors import InvalidInput, StorageFailed, Unavailable
-from lepton_ai.kernel.change import Note, create
 from lepton_ai.kernel.decision import Decision
-from lepton_ai.kernel.registry import AsgiApp, Door, Service, View
+from lepton_ai.kernel.registry import AsgiApp, Service, View
 from lepton_ai.kernel.runtime import ReplicaOrder
 from lepton_ai.testing.behaviour import Behaviour
 from lepton_ai.testing.machines import machine
@@ -20,7 +15,7 @@ from lepton_ai.testing.runtime import FakeRuntime
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job, JobState
 from lepton_ai.types.node import Node, NodeState
-from lepton_ai.types.task import ExitKind, Replica, TaskState
+from lepton_ai.types.task import ExitKind, Replica
 from tests.unit.kernel.rig import RUNS_ON, Rig
 
 
@@ -272,43 +267,6 @@ def test_a_service_that_fails_for_one_object_or_outside_keeps_nobody_else_from_t
     rig.submit("good")
     rig.work(60)
     assert rig.core.loop.seconds_to_next() > 0
-
-
-def test_the_loop_rests_until_something_is_due() -> None:
-    rig = Rig()
-    rig.submit(command=RUNS_ON)
-    rig.work(1)
-    assert rig.core.loop.seconds_to_next() == pytest.approx(29, abs=1)
-
-
-def test_a_wake_brings_a_decision_on_the_object_that_it_names() -> None:
-    asked: list[str] = []
-
-    class Counting(Confused):
-        def decide(self, thing: AnyObject, view: View, now: object) -> Decision:
-            asked.append(thing.id)
-            return Decision()
-
-    rig = Rig(services=[Service("counting", (Job,), open=lambda _door: Counting())])
-    job = rig.submit()
-    rig.work()
-    asked.clear()
-    rig.core.loop.wake(job.id)
-    rig.core.loop.try_pass()
-    assert asked == [job.id]
-
-
-def test_the_loop_works_in_its_thread_until_it_is_stopped(tmp_path: Path) -> None:
-    rig = Rig(database=f"sqlite:///{tmp_path / 'lepton.db'}")
-    done = threading.Event()
-    rig.store.on_change(lambda: done.set() if rig.store.revision() > 3 else None)
-    thread = threading.Thread(target=rig.core.loop.run, daemon=True)
-    thread.start()
-    rig.submit()
-    assert done.wait(30)
-    rig.core.loop.stop()
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def _stray_on(rig: Rig, node: str) -> Mapping[str, object]:

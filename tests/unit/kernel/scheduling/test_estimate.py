@@ -1,4 +1,4 @@
-"""Learning durations."""
+"""How long tasks of one kind take: what is learnt from each run, and what is expected of the next."""
 
 from __future__ import annotations
 
