@@ -13,6 +13,7 @@ from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.shutdown import REASON, stop_all_tasks
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import LIST_MAX
+from lepton_ai.testing.fakes import FakeClock
 from lepton_ai.testing.platform import SETTINGS
 from lepton_ai.types.job import JobState
 from lepton_ai.types.task import Task, TaskState
@@ -39,7 +40,7 @@ def test_everything_that_runs_is_stopped_and_nothing_new_starts(tmp_path: Path) 
 def test_tasks_that_run_are_found_behind_a_page_full_of_tasks_that_wait(store: Store) -> None:
     tasks = [task("task-00000", TaskState.RUNNING), *(task(f"task-{number:05}") for number in range(1, LIST_MAX + 2))]
     store.commit([create(one) for one in tasks], actor="platform")
-    placing = Placing(SnapshotBuilder(SETTINGS, lambda _task: {}), Policy())
+    placing = Placing(SnapshotBuilder(SETTINGS, lambda _task: {}), Policy(), FakeClock())
     stop_all_tasks(store, placing, timedelta(seconds=0.06))
     assert placing.is_paused
     assert store.get(Task, "task-00000").spec.stop_requested
