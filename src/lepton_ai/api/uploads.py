@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from lepton_ai.api.access import GuardedRoute
 from lepton_ai.api.kinds import Gate
+from lepton_ai.errors import NotFound
 
 
 def routes() -> APIRouter:
@@ -17,7 +18,9 @@ def routes() -> APIRouter:
     @router.head("/{digest}", operation_id="blob.has")
     def has_blob(gate: Gate, digest: str) -> Response:
         """Tell whether the project has uploaded it."""
-        return Response(status_code=200 if gate.core.uploads.has(gate.project, digest) else 404)
+        if not gate.core.uploads.has(gate.project, digest):
+            raise NotFound(f"Project {gate.project!r} has not uploaded {digest}.", hint="Upload it: PUT to this URL")
+        return Response()
 
     @router.put("/{digest}", operation_id="blob.put", status_code=201)
     async def put_blob(gate: Gate, digest: str, request: Request) -> dict[str, str]:

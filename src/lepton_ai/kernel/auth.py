@@ -50,6 +50,12 @@ def is_well_formed(token: str) -> bool:
     return whole and token.startswith(PREFIX) and _checksum(body[:RANDOM_DIGITS]) == body[RANDOM_DIGITS:]
 
 
+def is_of_another(token: Token, user: User) -> bool:
+    """Tell whether the token was made for an earlier user of the same name."""
+    made, joined = token.metadata.created_at, user.metadata.created_at
+    return made is not None and joined is not None and made < joined
+
+
 class Gatekeeper:
     """Turns a bearer token into a caller. Holds every token's digest in memory, renewed after each commit."""
 
@@ -74,7 +80,7 @@ class Gatekeeper:
         self._refresh()
         token = self._tokens.get(digest(bearer))
         user = self._users.get(token.spec.user) if token else None
-        if token is None or user is None or _is_over(token, self._clock.now()) or _is_of_another(token, user):
+        if token is None or user is None or _is_over(token, self._clock.now()) or is_of_another(token, user):
             raise Unauthenticated("The token is unknown, expired or withdrawn.", hint=_HINT)
         return Caller(user.name, user.spec.roles)
 
@@ -117,12 +123,6 @@ class Gatekeeper:
 
 def _is_over(token: Token, now: datetime) -> bool:
     return token.spec.expires_at is not None and token.spec.expires_at <= now
-
-
-def _is_of_another(token: Token, user: User) -> bool:
-    """Tell whether the token was made for an earlier user of the same name."""
-    made, joined = token.metadata.created_at, user.metadata.created_at
-    return made is not None and joined is not None and made < joined
 
 
 def _checksum(body: str) -> str:

@@ -173,9 +173,10 @@ class Simulation:
             self.users.act(self.store)
         if self.random.random() < 0.4:
             self._change_traffic()
-        node = self.random.choice(list(self.runtime.fleet.values()))
-        if self.random.random() < 0.3:
-            self._strike(node)
+        for node in self.runtime.fleet.values():
+            # Those that are away come back soon, still running what was given up for lost.
+            if self.random.random() < (0.15 if node.answers else 0.5):
+                self._strike(node)
         if self.random.random() < 0.02:
             self.crashes += 1
             self._start_core()

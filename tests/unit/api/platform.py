@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from lepton_ai.api.application import create_api
 from lepton_ai.api.bell import Bell
@@ -201,3 +202,9 @@ class Platform:
 
     def _metadata(self, kind: str, name: str) -> Metadata:
         return Metadata(id=new_id(kind, self.clock.now()), name=name, project=PLATFORM_PROJECT)
+
+
+def _client(app: FastAPI) -> httpx.AsyncClient:
+    # A failure of ours shall be seen as its client sees it.
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="https://core")

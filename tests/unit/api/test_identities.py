@@ -238,10 +238,12 @@ def test_a_project_works_at_once(platform: Platform) -> None:
     assert platform.post(f"{PROJECTS}/vision/jobs", JOB).status_code == 201
 
 
-@pytest.mark.parametrize("kind", ["jobs", "secrets", "endpoints"])
-def test_a_project_goes_only_when_it_is_empty(platform: Platform, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [("jobs", {"command": ["true"]}), ("secrets", {"value": "x"}), ("endpoints", {"command": ["true"]})],
+)
+def test_a_project_goes_only_when_it_is_empty(platform: Platform, kind: str, spec: dict[str, Any]) -> None:
     platform.post(PROJECTS, {"metadata": {"name": "vision"}, "spec": {}})
-    spec = {"value": "x"} if kind == "secrets" else {"command": ["true"]}
     platform.post(f"{PROJECTS}/vision/{kind}", {"metadata": {"name": "x"}, "spec": spec})
     refused = platform.call("DELETE", f"{PROJECTS}/vision")
     assert (refused.status_code, refused.json()["code"]) == (409, "conflict")

@@ -10,7 +10,7 @@ import pytest
 from lepton_ai.kernel import auth
 from lepton_ai.types.event import Outcome
 from lepton_ai.types.identity import Role
-from lepton_ai.types.operation import OPERATIONS, may
+from lepton_ai.types.operation import OPERATIONS, Permission, may
 from tests.unit.api.platform import JOB, JOBS, Platform
 from tests.unit.api.surface import Door, doors
 
@@ -129,9 +129,13 @@ def expected_verdict(operation: str, roles: Mapping[str, Role]) -> str:
     return "yes" if any(rank >= RANK.index(role) for rank in ranks) else "no"
 
 
+def told(permission: Permission) -> tuple[str, ...]:
+    """Return a permission as the table above has it."""
+    return permission.role.value, permission.scope.value, "changes" if permission.changes else "sees"
+
+
 def test_the_table_of_permissions_is_the_one_written_here() -> None:
-    found = {name: (p.role.value, p.scope.value, "changes" if p.changes else "sees") for name, p in OPERATIONS.items()}
-    assert found == EXPECTED
+    assert {name: told(permission) for name, permission in OPERATIONS.items()} == EXPECTED
 
 
 def test_every_operation_has_a_route_and_every_route_an_operation(shared: Platform) -> None:

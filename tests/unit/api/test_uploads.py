@@ -22,7 +22,8 @@ def left_over(platform: Platform) -> list[Path]:
 
 
 def test_an_upload_is_kept_and_can_be_named_by_a_job(platform: Platform) -> None:
-    assert platform.call("HEAD", f"{BLOBS}/{DIGEST}").status_code == 404
+    missing = platform.call("HEAD", f"{BLOBS}/{DIGEST}")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
     assert platform.call("PUT", f"{BLOBS}/{DIGEST}", content=DATA).status_code == 201
     assert platform.call("HEAD", f"{BLOBS}/{DIGEST}").status_code == 200
     assert platform.post(JOBS, {"spec": {"command": ["true"], "bundle": DIGEST}}).status_code == 201

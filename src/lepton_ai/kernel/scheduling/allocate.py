@@ -164,7 +164,7 @@ def cursor_for(shape: Shape, pool: Pool, room: Room) -> Cursor:
     has_room = rooms > 0
     rows, rooms = rows[has_room], rooms[has_room]
     order = rows[np.lexsort(_preference(shape, rooms, rows, room))].tolist()
-    partly = _partly_used(shape, pool, room) if shape.devices else []
+    partly = _partly_used(shape, pool, rows, room) if shape.devices else []
     return Cursor(shape, pool, room.left, order, room.broken, partly, broken_at=len(room.broken))
 
 
@@ -223,15 +223,15 @@ def _preference(shape: Shape, rooms: Ints, rows: Ints, room: Room) -> tuple[Ints
     return is_idle.astype(np.int64), shunned
 
 
-def _partly_used(shape: Shape, pool: Pool, room: Room) -> list[int]:
-    """Return the nodes with a broken device that has room, the tightest first."""
+def _partly_used(shape: Shape, pool: Pool, rows: Ints, room: Room) -> list[int]:
+    """Return those of `rows` with a broken device that has room, the tightest first."""
     if pool.eligible is None or shape.share_milli >= WHOLE_DEVICE_MILLI:
         return []
-    left = room.left.devices
-    fits = (left >= shape.share_milli) & (left < room.fleet.device_total) & pool.eligible
+    left = room.left.devices[rows]
+    fits = (left >= shape.share_milli) & (left < room.fleet.device_total[rows]) & pool.eligible[rows]
     tightness = np.where(fits, left, WHOLE_DEVICE_MILLI + 1).min(axis=1)
-    rows = np.flatnonzero(fits.any(axis=1))
-    tightest: list[int] = rows[np.lexsort((rows, tightness[rows]))].tolist()
+    count = int(fits.any(axis=1).sum())
+    tightest: list[int] = rows[np.argsort(tightness, kind="stable")[:count]].tolist()
     return tightest
 
 

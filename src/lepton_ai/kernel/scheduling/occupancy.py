@@ -25,6 +25,7 @@ class Occupancy:
         self.reservations: list[Reservation] = []
         self._broken: list[int] = []
         self._rooms: dict[Mask, Room] = {(): Room(fleet, self.free, self.free, self._broken)}
+        self._timeline: Timeline | None = None  # until something changes
         self._holdings = holdings_of(snapshot, fleet)
         self._started: list[tuple[Sequence[Spot], Shape, str, float]] = []  # not among the holdings yet
         for holding in self._holdings:
@@ -47,7 +48,13 @@ class Occupancy:
         take(self.free, spots, shape)
         if self.reservations:
             self._shrink_rooms(spots, shape, ends_in)
+        self._timeline = None
         self._started.append((spots, shape, task_name, ends_in))
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Keep room for a task that waits."""
+        self._timeline = None
+        self.reservations.append(reservation)
 
     def holdings(self) -> Sequence[Holding]:
         """Return what running tasks hold, and what this pass has started."""
@@ -58,12 +65,15 @@ class Occupancy:
 
     def timeline(self) -> Timeline:
         """Return what will be free when, given all that is held and reserved."""
+        if self._timeline is not None:
+            return self._timeline
         free, holdings = self.free.copy(), list(self.holdings())
         for reservation in self.reservations:
             for holding in reservation.holdings:
                 free.take(holding)
                 holdings.append(holding)
-        return Timeline(free, holdings)
+        self._timeline = Timeline(free, holdings)
+        return self._timeline
 
     def _note_broken(self, spots: Sequence[Spot]) -> None:
         """Tell all searches for shares which whole devices are broken now, so that they fill those first."""

@@ -155,7 +155,7 @@ class _Pass:
         reservation = reserve(claim, best[1], timeline, self.fleet)
         if reservation is None:
             return None
-        self.reservations.append(reservation)
+        self.occupancy.reserve(reservation)
         return reservation, best[0]
 
 

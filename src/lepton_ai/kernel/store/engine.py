@@ -60,7 +60,9 @@ def translate(error: Foreign, url: str) -> StorageFailed:
 
 def _make_engine(url: str) -> sa.Engine:
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=40)
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=40)
+        sa.event.listen(engine, "begin", _begin_postgresql)
+        return engine
     in_memory = url in {"sqlite://", "sqlite:///:memory:"}
     engine = (
         sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -85,8 +87,19 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # In WAL mode NORMAL leaves out the fsync of the commit; the next FULL one brings it to disk with its own.
+    connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if options.get('is_lazy') else 'FULL'}")
     # A deferred transaction that reads and then writes can fail with SQLITE_BUSY at once, whatever the time-out says.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("is_lazy"):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
 def _check_integrity(engine: sa.Engine) -> None:

@@ -33,6 +33,7 @@ class Store:
     def __init__(self, engine: sa.Engine, clock: Clock, kinds: Iterable[type[AnyObject]]) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
+        self._lazy_writer = engine.execution_options(writes=True, is_lazy=True)
         self._clock = clock
         self._kinds: Mapping[str, type[AnyObject]] = {kind.KIND: kind for kind in kinds}
         # SQLite has one writer anyway; taking turns here spares its busy-wait.
@@ -56,11 +57,14 @@ class Store:
         Strict: raises Conflict and writes nothing if any change lost a race or its name is taken. Otherwise changes
         that lost are returned in `conflicts` and the rest is written. A create with a known idempotency key loses:
         `by_idempotency_key` then tells what the first one stored.
+
+        A strict commit is on disk when this returns. One that is not strict survives the death of any process, but a
+        loss of power may take the last of them: whoever may lose a race decides again from what is seen, then too.
         """
         now = self._clock.now()
         stored: list[Seen] = []
         conflicts: list[Change] = []
-        with self._turn, self._transaction() as connection:
+        with self._turn, self._transaction(is_forced=strict) as connection:
             number = _next_revision(connection)
             events: list[Mapping[str, object]] = []
             for change in changes:
@@ -235,8 +239,8 @@ class Store:
             found = connection.execute(query.where(objects.c.kind == kind.KIND)).mappings().all()
         return [kind.model_validate_json(row["body"]) for row in found]
 
-    def _transaction(self) -> rows.Translated:
-        return rows.Translated(self._writer.begin, self._engine, translate)
+    def _transaction(self, *, is_forced: bool = True) -> rows.Translated:
+        return rows.Translated((self._writer if is_forced else self._lazy_writer).begin, self._engine, translate)
 
     def _reading(self) -> rows.Translated:
         return rows.Translated(self._engine.connect, self._engine, translate)

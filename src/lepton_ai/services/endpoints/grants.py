@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from lepton_ai.kernel.auth import is_of_another
 from lepton_ai.types.data_plane import NEVER_EXPIRES, TokenGrant
 from lepton_ai.types.identity import Role, Token, User
 
@@ -16,6 +17,8 @@ def grants(tokens: Collection[Token], users: Collection[User]) -> Iterable[Token
     for token in tokens:
         user = by_name.get(token.spec.user)
         if user is None or token.metadata.deletion_requested_at or user.metadata.deletion_requested_at:
+            continue
+        if is_of_another(token, user):
             continue
         expires = int(token.spec.expires_at.timestamp()) if token.spec.expires_at else NEVER_EXPIRES
         for project, role in sorted(user.spec.roles.items()):
