@@ -197,11 +197,13 @@ async def _serve_and_announce(running: Running, home: Home) -> None:
 
 def _shut_down(running: Running, *, stop_replicas: bool) -> None:
     """End the core from within; stop everything that runs first if that is wanted."""
-    if stop_replicas:
-        stop_all_tasks(running.core.store, running.core.placing, STOP_TASKS_WITHIN)
-        running.door.stop()
-    if running.server is not None:
-        running.server.should_exit = True
+    try:
+        if stop_replicas:
+            stop_all_tasks(running.core.store, running.core.placing, STOP_TASKS_WITHIN)
+            running.door.stop()
+    finally:
+        if running.server is not None:
+            running.server.should_exit = True
 
 
 def _build_runtime(settings: Settings, home: Home) -> LocalRuntime:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import dispatch, tasks
 from lepton_ai.kernel.backoff import Backoff
-from lepton_ai.kernel.change import Change
+from lepton_ai.kernel.change import Change, update
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.estimates import Estimates
@@ -24,6 +24,7 @@ from lepton_ai.kernel.registry import OpenService
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.world import World
+from lepton_ai.types.base import Reason
 from lepton_ai.types.node import Hardware, Node
 from lepton_ai.types.task import Replica, Task, TaskState
 
@@ -201,10 +202,17 @@ class Loop:
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
         for task in self._world.all(Task):
             if task.status.state in ACTIVE:
-                self._guard(task.id, now, partial(self._start_or_stop, task, seen, hardware))
+                # By state, so that a stop need not wait until starts that fail are tried again.
+                key = f"{task.id}:{task.status.state}"
+                self._guard(key, now, partial(self._start_or_stop, task, seen, hardware))
 
     def _start_or_stop(self, task: Task, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware]) -> None:
-        refused = dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
+        try:
+            refused = dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
+        except LeptonError as error:
+            reason = Reason(code="tried_again", sentence=f"{error} This is tried again.")
+            self._commit([update(task.with_status(reason=reason))] if task.status.reason != reason else [])
+            raise
         now = self._parts.clock.now()
         # One rank is enough: it breaks its gang.
         self._commit([tasks.refuse(task, rank, note, now) for rank, note in list(refused.items())[:1]])

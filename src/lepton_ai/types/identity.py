@@ -30,7 +30,7 @@ class ProjectStatus(ObjectStatus):
 
 
 class Project(Object[ProjectSpec, ProjectStatus]):
-    """Work and data of one team. Nothing of one project is visible in another."""
+    """Work and data of one team. The API shows nothing of one project in another (what programs may do: ADR 0011)."""
 
     KIND: ClassVar[str] = "project"
     PLURAL: ClassVar[str] = "projects"

@@ -34,7 +34,7 @@ from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.engine import open_engine
 from lepton_ai.settings import Settings
-from lepton_ai.types.base import Metadata
+from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.identity import Project, Role, Secret, Token, TokenSpec, User, UserSpec
@@ -59,7 +59,7 @@ class Platform:
         self.shutdowns: list[bool] = []
         self.runner = asyncio.Runner()
         services = load_services()
-        kinds = (kind for service in services.values() for kind in service.kinds)
+        kinds: list[type[AnyObject]] = [kind for service in services.values() for kind in service.kinds]
         self.settings = Settings(home=folder, body_bytes_max=BODY_MAX, bundle_bytes_max=BUNDLE_MAX)
         known = (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds)
         self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, known)

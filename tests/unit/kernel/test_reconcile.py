@@ -15,7 +15,7 @@ from lepton_ai.testing.runtime import FakeRuntime
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job, JobState
 from lepton_ai.types.node import Node, NodeState
-from lepton_ai.types.task import ExitKind, Replica
+from lepton_ai.types.task import ExitKind, Replica, Task
 from tests.unit.kernel.rig import RUNS_ON, Rig
 
 
@@ -234,6 +234,15 @@ def test_a_start_that_was_refused_is_tried_again_later() -> None:
     rig.submit()
     rig.work(10)
     assert rig.job().status.state is JobState.SUCCEEDED
+
+
+def test_a_task_that_cannot_be_started_says_why() -> None:
+    rig = Rig()
+    failing(rig, start=lambda _: Unavailable("No space is left."))
+    job = rig.submit()
+    rig.work(10)
+    (task,) = rig.store.owned(Task, job.id)
+    assert task.status.reason.sentence == "No space is left. This is tried again."
 
 
 def test_a_pass_that_fails_is_made_up_for_by_the_next() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -39,9 +40,10 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
     newest = newest_attempts(tasks)
     made: list[Change] = []
     waits: list[datetime] = []
+    ends = Counter((task.spec.index, task.status.outcome) for task in tasks)
     for index in range(max(1, job.spec.array)):
         last = newest.get(index)
-        if last is not None and not _may_retry(job, last, tasks):
+        if last is not None and not _may_retry(job, last, ends):
             continue
         ready_at = _not_before(last, now)
         if ready_at > now:
@@ -60,14 +62,12 @@ def _make(job: Job, index: int, attempt: int, now: datetime) -> Change:
     return create(task_for(job, index, attempt, now), *([note] if note else []))
 
 
-def _may_retry(job: Job, last: Task, tasks: Sequence[Task]) -> bool:
+def _may_retry(job: Job, last: Task, ends: Counter[tuple[int, ExitKind | None]]) -> bool:
     """Tell whether the ended attempt is followed by another: each class of failure has its own count."""
     outcome = last.status.outcome
     if not last.is_final() or outcome is None or outcome is ExitKind.SUCCEEDED:
         return False
-    code = exit_code_of(last)
-    same = [task for task in tasks if task.spec.index == last.spec.index and task.status.outcome is outcome]
-    return len(same) <= job.spec.retries.allowed(outcome, code)
+    return ends[last.spec.index, outcome] <= job.spec.retries.allowed(outcome, exit_code_of(last))
 
 
 def _not_before(last: Task | None, now: datetime) -> datetime:
