@@ -52,9 +52,13 @@ def reading_routes(kind: type[AnyObject], *, in_project: bool) -> APIRouter:
         }
 
     @router.get("/watch", operation_id=f"{kind.KIND}.watch")
-    async def watch_objects(gate: Gate, since: Since = -1) -> StreamingResponse:
-        """Send every object as it is put or deleted; without `since`, first all that are live."""
-        scope = sse.Watched(kind, project_of(gate, in_project=in_project), lambda thing: is_visible(gate, thing))
+    async def watch_objects(gate: Gate, since: Since = -1, name: Before = "") -> StreamingResponse:
+        """Send every object, or the one of a name or id, as it is put or deleted; without `since`, first the live."""
+
+        def is_asked_for(thing: AnyObject) -> bool:
+            return name in {"", thing.name, thing.id} and is_visible(gate, thing)
+
+        scope = sse.Watched(kind, project_of(gate, in_project=in_project), is_asked_for)
         return sse.respond(sse.watch(gate.core, scope, since, shown), gate)
 
     @router.get("/{name}", operation_id=f"{kind.KIND}.get", response_model=kind)

@@ -20,6 +20,7 @@ from lepton_ai.kernel.store.store import CHANGES_MAX
 from lepton_ai.types.base import AnyObject
 
 PING_SECONDS = 15.0
+READY = ": ready\n\n"
 COALESCE_SECONDS = 0.005  # commits of one pass come in bursts; one read serves them all
 EVENTS_BATCH = 500
 
@@ -68,6 +69,8 @@ async def watch(core: Core, scope: Watched, since: int, shown: Callable[[Any], A
             for place, thing in enumerate(visible, 1):
                 # Who resumes after a part of these must get all of them again: only the last one is a place to resume.
                 yield frame("put", shown(thing), str(since) if place == len(visible) else "")
+        # A client that looks the object up after this misses nothing that happens to it.
+        yield READY
         while True:
             event.clear()
             seen: Sequence[Seen] = await run_in_threadpool(_changes, core, scope, since)

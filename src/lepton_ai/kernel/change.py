@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeVar
 
 from lepton_ai.types.base import AnyObject, ObjectStatus
 
-
 S = TypeVar("S", bound=StrEnum)
 
 

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import tasks
-from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.change import Change, Note, update
+from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from lepton_ai.errors import LeptonError
-from lepton_ai.kernel.backoff import LONGEST
 from lepton_ai.kernel.change import Change, Committed
 from lepton_ai.testing.process import Process
 from lepton_ai.testing.runtime import FakeRuntime
@@ -103,7 +102,7 @@ class Watch:
         for task_id, processes in gangs.items():
             broken = [p.ends_at for p in processes if p.ends_at and p.ends_at <= now and not p.has_succeeded]
             grace = processes[0].order.program.grace
-            if broken and now > max(min(broken), self.calm_since + LONGEST) + grace + STOP_SLACK:
+            if broken and now > max(min(broken), self.calm_since) + grace + STOP_SLACK:
                 assert not any(p.holds(now) for p in processes), f"{task_id} broke at {min(broken)} and runs at {now}"
 
     def _see_order(self, replica_id: str, process: Process) -> None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from lepton_ai.kernel.backoff import LONGEST
 from lepton_ai.kernel.registry import Door, OpenService
 from lepton_ai.services.endpoints import SERVICE as ENDPOINTS
 from lepton_ai.services.endpoints.prober import Target
@@ -224,7 +225,11 @@ class Simulation:
             node.is_up, node.is_reachable, node.lag = True, True, timedelta(0)
         self.plane.in_flight, self.plane.last_request_seconds_ago = {}, {}
         self.users.uncordon(self.store)
-        self.watch.calm_since = self.clock.now()
+        # A core that goes on has pauses after failures to sit out; half of the seeds see a new one, which has none.
+        has_pauses = self.random.random() < 0.5
+        if not has_pauses:
+            self._start_core()
+        self.watch.calm_since = self.clock.now() + (LONGEST if has_pauses else timedelta(0))
 
 
 def _cut_off(node: FakeNode) -> None:

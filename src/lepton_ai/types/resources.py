@@ -48,6 +48,8 @@ def parse_accelerator(value: Any) -> Any:
     text = str(value).strip()
     found = _SPEC.match(text)
     what, count = (found["what"] or "", float(found["count"])) if found else (text, 1.0)
+    if ":" in what:
+        raise ValueError(f"{text[:64]!r}: write a kind and a number, such as h100:1, or a range, such as 24GB..80GB:2")
     request: dict[str, Any] = {}
     if not 0 < count <= ACCELERATORS_MAX or (count > 1 and not count.is_integer()):
         raise ValueError(f"{text!r}: ask for a share between 0 and 1 or for 1 to {ACCELERATORS_MAX} whole devices")

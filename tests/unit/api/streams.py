@@ -62,10 +62,12 @@ class Stream:
         self.status = int(self._take()["status"])
 
     def next(self) -> Sent:
-        """Return the next event; fails after WAIT_SECONDS_MAX."""
-        while "\n\n" not in self._text:
-            self._text += bytes(self._take()["body"]).decode()
-        frame, _, self._text = self._text.partition("\n\n")
+        """Return the next event, comments passed over; fails after WAIT_SECONDS_MAX."""
+        frame = ":"
+        while frame.startswith(":"):
+            while "\n\n" not in self._text:
+                self._text += bytes(self._take()["body"]).decode()
+            frame, _, self._text = self._text.partition("\n\n")
         fields = dict(line.split(": ", 1) for line in frame.splitlines())
         return Sent(fields.get("event", ""), json.loads(fields.get("data", "null")), fields.get("id", ""))
 

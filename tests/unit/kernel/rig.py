@@ -45,7 +45,12 @@ class Rig:
         self.plane = FakeDataPlane()
         self.secrets = secrets or {}
         self.services = [JOBS, replace(ENDPOINTS, open=self._open_endpoints)] if services is None else services
-        kinds = (*KERNEL_KINDS, Job, Endpoint, *(kind for service in self.services for kind in service.kinds))
+        kinds: list[type[AnyObject]] = [
+            *KERNEL_KINDS,
+            Job,
+            Endpoint,
+            *(kind for service in self.services for kind in service.kinds),
+        ]
         self.engine = open_engine(database)
         self.store = Store(self.engine, self.clock, kinds)
         self.prober = FakeProber(self._answers, lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,17 @@ def test_a_second_start_changes_nothing(store: Store, clock: FakeClock, token_fi
     assert (store.revision(), token_file.read_text()) == before
 
 
-@pytest.mark.parametrize("damage", ["remove", "change", "garble"])
+@pytest.mark.parametrize(
+    "damage",
+    [Path.unlink, lambda file: file.write_text("lepton_other"), lambda file: file.write_bytes(b"\xff\xfe\xfd")],
+    ids=["removed", "changed", "garbled"],
+)
 def test_a_token_whose_file_was_lost_or_changed_is_replaced_and_opens_nothing_any_more(
-    store: Store, clock: FakeClock, token_file: Path, damage: str
+    store: Store, clock: FakeClock, token_file: Path, damage: Callable[[Path], object]
 ) -> None:
     bootstrap(store, clock, token_file)
     old = token_file.read_text().strip()
-    {
-        "remove": token_file.unlink,
-        "change": lambda: token_file.write_text("lepton_other"),
-        "garble": lambda: token_file.write_bytes(b"\xff\xfe\xfd"),
-    }[damage]()
+    damage(token_file)
     gatekeeper = Gatekeeper(store, clock)
     gatekeeper.caller(old)
     bootstrap(store, clock, token_file)

@@ -16,8 +16,8 @@ from lepton_ai.types.task import ExitKind, Task, TaskState
 from tests.unit.kernel.samples import allocation, finished, later, task
 
 
-def ran(seconds: float, **spec: object) -> Task:
-    return finished(at=seconds, **spec).with_status(allocations=(allocation(),))
+def ran(seconds: float) -> Task:
+    return finished(at=seconds).with_status(allocations=(allocation(),))
 
 
 def learnt(store: Store, *tasks: Task) -> Estimates:

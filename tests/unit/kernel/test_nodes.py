@@ -27,8 +27,8 @@ def _node(change: Change) -> Node:
     return change.object
 
 
-def joined(**more: Hardware) -> Node:
-    return _node(observe([], seen(**more))[0])
+def joined(hardware: Hardware = SMALL) -> Node:
+    return _node(observe([], seen(hardware=hardware))[0])
 
 
 def test_a_node_that_is_new_joins_with_its_classes_of_resources() -> None:

@@ -153,10 +153,10 @@ def test_what_a_task_holds_is_not_given_to_another_until_it_has_ended() -> None:
     stopping = task("a", TaskState.STOPPING)
     here, place = world(stopping, task("b")), placing()
     here.take(place.place(here, runtime(), later(0)))
-    assert here.tasks["b"].status.state is TaskState.WAITING
+    assert states(here) == [TaskState.STOPPING, TaskState.WAITING]
     here.tasks["a"] = stopping.with_status(state=TaskState.FINISHED)
     here.take(place.place(here, runtime(), later(1)))
-    assert here.tasks["b"].status.state is TaskState.STARTING
+    assert states(here) == [TaskState.FINISHED, TaskState.STARTING]
 
 
 def test_a_service_is_expected_to_run_until_it_is_stopped_and_a_job_as_long_as_the_estimate_says() -> None:

@@ -11,6 +11,7 @@ from lepton_ai.kernel.registry import AsgiApp, Service, View
 from lepton_ai.kernel.runtime import ReplicaOrder
 from lepton_ai.testing.behaviour import Behaviour
 from lepton_ai.testing.machines import machine
+from lepton_ai.testing.process import Process
 from lepton_ai.testing.runtime import FakeRuntime
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job, JobState
@@ -41,7 +42,8 @@ class Failing(FakeRuntime):
         return super().replicas()
 
     def _fail(self, call: str, replica_id: str) -> None:
-        error = self.failures.get(call, lambda _: None)(replica_id)
+        fails = self.failures.get(call)
+        error = fails(replica_id) if fails is not None else None
         if error is not None:
             raise error
 
@@ -220,7 +222,7 @@ def test_one_replica_that_cannot_be_stopped_keeps_no_other_from_its_turn() -> No
 
 def test_a_stray_that_cannot_be_stopped_keeps_no_other_from_its_turn() -> None:
     rig = Rig(machine("node-1"), machine("node-2"))
-    rig.runtime.fleet["node-1"].processes |= _stray_on(rig, "node-1")
+    rig.runtime.fleet["node-1"].processes |= _stray_on("node-1")
     failing(rig, stop=lambda name: Unavailable("No.") if "stray" in name else None)
     rig.submit("second")
     rig.work(7)
@@ -278,7 +280,7 @@ def test_a_service_that_fails_for_one_object_or_outside_keeps_nobody_else_from_t
     assert rig.core.loop.seconds_to_next() > 0
 
 
-def _stray_on(rig: Rig, node: str) -> Mapping[str, object]:
+def _stray_on(node: str) -> dict[str, Process]:
     """Return a process that nobody knows."""
     other = Rig(machine(node))
     other.submit("stray", command=RUNS_ON)

@@ -9,8 +9,6 @@ from lepton_ai.kernel.change import Change, Note
 from lepton_ai.types.task import ExitKind, Replica, Task, TaskState
 from tests.unit.kernel.samples import NODE, NOW, ended, later, prepares, runs, seen, task
 
-GANG = {"size": 2}
-
 
 def observe(before: Task, *replicas: Replica, nodes: tuple[str, ...] = (NODE,), at: float = 10) -> Task | None:
     change = tasks.observe(before, seen(before, *replicas), nodes, later(at))
@@ -33,7 +31,7 @@ def test_a_replica_that_prepares_tells_its_task_what_it_waits_for() -> None:
 
 
 def test_a_gang_runs_once_all_its_ranks_do() -> None:
-    before = task(state=TaskState.STARTING, **GANG)
+    before = task(state=TaskState.STARTING, size=2)
     half, whole = observe(before, runs(0), prepares(1)), observe(before, runs(0), runs(1, started=3))
     assert half is not None
     assert half.status.state is TaskState.STARTING
@@ -59,27 +57,27 @@ def test_a_task_may_end_before_it_was_seen_to_run() -> None:
 
 
 def test_a_gang_whose_first_rank_has_succeeded_waits_for_the_others() -> None:
-    after = observe(task(state=TaskState.RUNNING, **GANG), ended(0), runs(1))
+    after = observe(task(state=TaskState.RUNNING, size=2), ended(0), runs(1))
     assert after is not None
     assert after.status.state is TaskState.RUNNING
 
 
 def test_a_gang_is_stopped_when_one_rank_breaks() -> None:
-    after = observe(task(state=TaskState.RUNNING, **GANG), ended(0, ExitKind.FAILED), runs(1))
+    after = observe(task(state=TaskState.RUNNING, size=2), ended(0, ExitKind.FAILED), runs(1))
     assert after is not None
     assert (after.status.state, after.status.reason.code) == (TaskState.STOPPING, "gang_broken")
     assert after.status.reason.sentence.startswith("Rank 0 ended with exit code 1.")
 
 
 def test_a_gang_that_is_only_half_started_is_stopped_too() -> None:
-    after = observe(task(state=TaskState.STARTING, **GANG), ended(0, ExitKind.OUT_OF_MEMORY))
+    after = observe(task(state=TaskState.STARTING, size=2), ended(0, ExitKind.OUT_OF_MEMORY))
     assert after is not None
     assert after.status.state is TaskState.STOPPING
 
 
 def test_what_broke_a_gang_is_its_outcome_whatever_the_others_say_when_they_are_stopped() -> None:
     """A lost node makes the other ranks fail: the job's retries must count a lost node, not a failed program."""
-    broken = observe(task(state=TaskState.RUNNING, status={"replicas": (runs(0), runs(1))}, **GANG), runs(1))
+    broken = observe(task(state=TaskState.RUNNING, status={"replicas": (runs(0), runs(1))}, size=2), runs(1))
     assert broken is not None
     after = observe(broken, ended(1, ExitKind.FAILED, at=12))
     assert after is not None
@@ -87,7 +85,7 @@ def test_what_broke_a_gang_is_its_outcome_whatever_the_others_say_when_they_are_
 
 
 def test_a_gang_that_broke_before_it_was_stopped_keeps_its_outcome() -> None:
-    broken = observe(task(state=TaskState.RUNNING, **GANG), ended(0, ExitKind.FAILED), runs(1))
+    broken = observe(task(state=TaskState.RUNNING, size=2), ended(0, ExitKind.FAILED), runs(1))
     assert broken is not None
     stopped = broken.replace(spec=broken.spec.replace(stop_requested=True))
     after = observe(stopped, ended(0, ExitKind.FAILED), ended(1, ExitKind.STOPPED))
@@ -142,13 +140,13 @@ def test_everything_on_a_lost_node_is_lost_whether_it_ran_or_not() -> None:
 
 
 def test_an_end_once_recorded_stays_whatever_a_node_says_that_comes_back() -> None:
-    before = task(state=TaskState.STOPPING, status={"replicas": (ended(0, ExitKind.LOST), runs(1))}, **GANG)
+    before = task(state=TaskState.STOPPING, status={"replicas": (ended(0, ExitKind.LOST), runs(1))}, size=2)
     after = observe(before, runs(0), runs(1))
     assert after is None
 
 
 def test_a_rank_that_cannot_start_breaks_its_gang() -> None:
-    before = task(state=TaskState.STARTING, status={"replicas": (runs(0),)}, **GANG)
+    before = task(state=TaskState.STARTING, status={"replicas": (runs(0),)}, size=2)
     refused = _task(tasks.refuse(before, 1, Note("secret_missing", "There is no secret 'hf'."), later(1)))
     stopping = observe(refused, runs(0))
     assert stopping is not None

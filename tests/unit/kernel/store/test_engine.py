@@ -91,7 +91,7 @@ def test_a_database_with_torn_pages_is_called_damaged(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named() -> None:
     """In /proc nobody can make a file, not even root, whom no mode of a folder would stop."""
-    with pytest.raises(StorageFailed, match="/proc/lepton.db cannot be written") as caught:
+    with pytest.raises(StorageFailed, match=r"/proc/lepton\.db cannot be written") as caught:
         open_engine("sqlite:////proc/lepton.db")
     assert caught.value.hint == "Check its folder's owner and mode."
 

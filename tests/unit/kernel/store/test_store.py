@@ -267,8 +267,10 @@ def test_of_many_who_change_one_object_at_once_each_version_is_won_by_one(store:
                 done = not store.commit([change], actor=ACTOR, strict=False).conflicts
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
-    [worker.start() for worker in workers]
-    [worker.join(60) for worker in workers]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
     assert store.get(Job, "job-0001").metadata.version == 1 + rounds * threads
     assert len(store.events()) == rounds * threads
 

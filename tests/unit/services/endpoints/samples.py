@@ -29,7 +29,7 @@ def endpoint(
 
 
 def replica(of: Endpoint, number: int = 1, state: TaskState = TaskState.RUNNING, *, at: float = 0, **spec: Any) -> Task:
-    """Return the endpoint's replica `number`, made and (where its state says so) started `at` seconds from the start."""
+    """Return the endpoint's replica `number`, made (and started, if its state says so) `at` seconds from the start."""
     made = task_for(of, number, later(at))
     made = made.replace(spec=made.spec.replace(**spec))
     if state is TaskState.WAITING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -90,6 +92,70 @@ def test_nobody_waits_for_ever_behind_those_that_never_answer(server: int) -> No
     _until(lambda: bool(asking.ready()))
     assert asking.ready() == frozenset({"task-1"})
     asking.close()
+
+
+def test_a_target_keeps_its_turn_when_the_targets_are_told_anew() -> None:
+    """The loop tells them at each pass, in its own order; whoever came last there must not come last each time."""
+    asking = Prober(lambda _owner: None)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = int(silent.getsockname()[1])
+        first, second, third = (target(port, name=name) for name in ("first", "second", "third"))
+        asking.watch([second, third])
+        asking.watch([first, second, third])
+        assert sorted(asking.turns()[:2]) == ["second", "third"]
+        asking.close()
+
+
+@pytest.mark.parametrize("drip", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_server_that_never_comes_to_its_answer_is_given_up_within_the_time_out(drip: bytes) -> None:
+    with dripping(drip) as port:
+        assert not is_ready(target(port))
+
+
+@pytest.mark.parametrize("line", [b"hello\r\n", b"HTTP/1.1 2000 OK\r\n", b"x" * 5000])
+def test_what_is_no_status_line_is_no_answer(line: bytes) -> None:
+    with dripping(line) as port:
+        assert not is_ready(target(port))
+
+
+def test_whoever_answers_is_found_while_others_drip(server: int) -> None:
+    with dripping(b"H") as port:
+        asking = Prober(lambda _owner: None)
+        asking.watch([target(port, name="drips"), target(server)])
+        _until(lambda: bool(asking.ready()))
+        assert asking.ready() == frozenset({"task-1"})
+        asking.watch([])
+        asking.close()
+
+
+def test_a_path_with_letters_of_any_language_is_asked_for(server: int) -> None:
+    """It must not end the thread that asks for all others."""
+    asking = Prober(lambda _owner: None)
+    asking.watch([target(closed_port(), "/\u00e9", "task-2"), target(server)])
+    _until(lambda: bool(asking.ready()))
+    asking.close()
+
+
+@contextmanager
+def dripping(piece: bytes) -> Iterator[int]:
+    """The port of a server that sends the same piece again and again until the other side closes."""
+
+    def drip(asked: socket.socket) -> None:
+        with asked, contextlib.suppress(OSError):
+            while True:
+                asked.sendall(piece)
+                threading.Event().wait(0.01)
+
+    def serve(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        yield int(listening.getsockname()[1])
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
 
 
 def _until(is_done: Callable[[], bool]) -> None:
