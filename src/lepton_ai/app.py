@@ -48,6 +48,7 @@ from lepton_ai.node.environment import EnvironmentCache
 from lepton_ai.node.hardware import UseSampler, detect_hardware
 from lepton_ai.node.preparation import Preparer
 from lepton_ai.node.steady_use import SteadyUse
+from lepton_ai.serving.unread_body import CloseUnread
 from lepton_ai.settings import Settings, load_settings
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.estimate import EstimateRecord
@@ -155,7 +156,7 @@ def serve(running: Running, home: Home) -> None:
     running.door.ensure()
     thread = threading.Thread(target=running.loop.run, name="reconcile", daemon=True)
     config = uvicorn.Config(
-        running.front,
+        CloseUnread(running.front),
         uds=str(running.core_socket),
         log_level="warning",
         access_log=False,
@@ -167,6 +168,7 @@ def serve(running: Running, home: Home) -> None:
     # What was built lives as long as the core: full collections need not walk it again and again.
     gc.freeze()
     thread.start()
+    threading.Thread(target=_drop_past, args=(running,), name="past", daemon=True).start()
     try:
         asyncio.run(_serve_and_announce(running, home))
     finally:
@@ -193,6 +195,19 @@ async def _serve_and_announce(running: Running, home: Home) -> None:
         log.info("core_ready url=%s pid=%s", core.url, core.pid)
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _drop_past(running: Running) -> None:
+    """Drop the logs of tasks that were deleted while no core ran; it reads every task, so nobody waits for it."""
+    kept: set[str] = set()
+    last = ""
+    try:
+        while page := running.core.store.page(Task, before=last):
+            kept.update(task.replica_id(allocation.rank) for task in page for allocation in task.status.allocations)
+            last = page[-1].id
+        running.runtime.keep_only(kept)
+    except LeptonError as error:
+        log.warning("past replicas not looked through", extra={"error": str(error)})
 
 
 def _shut_down(running: Running, *, stop_replicas: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.integration.local_runtime.machine import is_alive, wait_for
 
 SECONDS_MAX = 90
 
@@ -49,6 +52,18 @@ class Machine:
     def processes(self) -> list[str]:
         """Return the command lines of all that runs for the platform of this state folder."""
         return [line for line in map(_command_line, psutil.process_iter()) if str(self.home) in line]
+
+    def kill(self, word: str) -> None:
+        """Kill whatever of the platform has `word` in its command line, and return when it is gone."""
+        found = [process for process in psutil.process_iter() if self._is_ours(process, word)]
+        assert found, f"nothing to kill: {word}"
+        for process in found:
+            process.kill()
+        psutil.wait_procs(found, SECONDS_MAX)
+
+    def _is_ours(self, process: psutil.Process, word: str) -> bool:
+        line = _command_line(process)
+        return str(self.home) in line and word in line
 
 
 def _command_line(process: psutil.Process) -> str:
@@ -120,6 +135,32 @@ def test_down_stops_what_a_killed_core_left_behind(machine: Machine) -> None:
     done = machine.lepton("down")
     assert done.returncode == 0, done.stderr
     assert not machine.processes()
+
+
+@pytest.mark.parametrize("killed", [("lepton_ai.app", "haproxy"), ("lepton_ai.app", "haproxy", "supervisor")])
+def test_down_stops_what_runs_when_the_data_plane_was_killed_too(machine: Machine, killed: tuple[str, ...]) -> None:
+    up(machine)
+    machine.lepton("run", "--detach", "--name", "long", "--", "sh", "-c", "echo $$; exec sleep 300")
+    wait_for(lambda: bool(machine.lepton("logs", "long").stdout.strip()))
+    pid = int(machine.lepton("logs", "long").stdout)
+    for word in killed:
+        machine.kill(word)
+    done = machine.lepton("down")
+    assert done.stdout == "Lepton AI is stopped.\n", done.stderr
+    assert not is_alive(pid)
+    assert machine.lepton("down").stdout == "Lepton AI is not running.\n"
+
+
+def test_the_logs_of_what_was_deleted_while_no_core_ran_go_at_the_next_start(machine: Machine) -> None:
+    up(machine)
+    machine.lepton("run", "--name", "kept", "--", "echo", "kept")
+    machine.lepton("down")
+    past = machine.home / "runtime" / "past"
+    (left,) = past.iterdir()
+    shutil.copytree(left, past / "019a0000-0000-7000-8000-000000000000-0")
+    up(machine)
+    wait_for(lambda: list(past.iterdir()) == [left])
+    assert machine.lepton("logs", "kept").stdout == "kept\n"
 
 
 def test_a_foreign_token_in_the_environment_does_not_hinder_up_and_down(machine: Machine) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lepton_ai.errors import StorageFailed, Unavailable
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Home:
@@ -28,8 +31,10 @@ class Home:
         self._announcement = folder / "core.json"
         self._lock = folder / "core.lock"
         self._port = folder / "port"
+        self._node_name = folder / "node"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _close_to_others(folder)
         except OSError as error:
             raise _refused(folder, error) from error
 
@@ -66,9 +71,22 @@ class Home:
             return port
 
     def node_name(self) -> str:
-        """Return this machine's name as a node: its host name without the domain, made fit for a name."""
-        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in socket.gethostname().split(".")[0].lower())
-        return name.strip("-")[:63] or "node"
+        """Return this machine's name as a node, which it keeps from now on.
+
+        At first it is the host name without the domain, made fit for a name. That changes with the network on many
+        machines, and under another name whatever runs here would count as lost.
+        """
+        try:
+            kept = self._node_name.read_text().strip()
+        except (FileNotFoundError, ValueError):
+            kept = ""
+        except OSError as error:
+            raise _refused(self._node_name, error) from error
+        if kept and kept == _fit(kept):
+            return kept
+        name = _fit(socket.gethostname().split(".")[0]) or "node"
+        self._replace(self._node_name, name)
+        return name
 
     def _replace(self, path: Path, text: str) -> None:
         partial = path.with_name(f"{path.name}.new")
@@ -77,6 +95,24 @@ class Home:
             partial.replace(path)
         except OSError as error:
             raise _refused(path, error) from error
+
+
+def _fit(name: str) -> str:
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    return kept.strip("-")[:63].strip("-")
+
+
+def _close_to_others(folder: Path) -> None:
+    """See to it that only the owner may enter, whoever made the folder; raises StorageFailed or OSError."""
+    found = folder.stat()
+    if not found.st_mode & OTHERS:
+        return
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:  # sticky: a folder for everybody, such as /tmp
+        raise StorageFailed(
+            f"The state folder {folder} is open to others (mode {stat.S_IMODE(found.st_mode):o}) and not ours alone.",
+            hint="Have its owner close it (chmod 700), or take another one: LEPTON_HOME=DIR lepton up",
+        )
+    folder.chmod(0o700)
 
 
 def _take(file: int, folder: Path) -> None:

@@ -20,6 +20,7 @@ from lepton_ai.settings import default_home
 END_SECONDS = 10.0  # a core that is told to end closes its store and goes; it waits for nobody
 
 DATA_PLANE_FOLDER = "haproxy"
+RUNTIME_FOLDER = "runtime"
 
 app = typer.Typer()
 
@@ -74,11 +75,13 @@ def _stop_all(session: Session, home: Path, core: RunningCore, wait: float) -> N
 
 
 def _has_left_overs(home: Path) -> bool:
-    """Tell whether the data plane lives on without its core, as after `--keep-running` or a killed core."""
+    """Tell whether the data plane or a replica lives on without a core: after `--keep-running` or a kill."""
     from lepton_ai.backends.haproxy.place import Place
     from lepton_ai.backends.haproxy.process import HaproxyProcess
+    from lepton_ai.backends.local_runtime.liveness import has_left_overs
 
-    return HaproxyProcess(Place(home / DATA_PLANE_FOLDER, home)).pid() is not None
+    is_serving = HaproxyProcess(Place(home / DATA_PLANE_FOLDER, home)).pid() is not None
+    return is_serving or has_left_overs(home / RUNTIME_FOLDER)
 
 
 def _end(core: RunningCore) -> None:

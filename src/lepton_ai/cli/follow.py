@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,12 @@ def _wait_for_start(client: LeptonAI, handle: JobHandle) -> None:
 
 
 def _stop(handle: JobHandle) -> int:
+    # A second Ctrl-C must not get in the way of the first one's request.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     notice(f"\nStopping job {handle.name}. To leave the next one running, use: lepton run --detach")
     try:
         handle.stop()
+        signal.signal(signal.SIGINT, before)
         handle.wait()
     except Conflict:
         handle.refresh()  # It ended by itself just then.

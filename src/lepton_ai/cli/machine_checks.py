@@ -94,7 +94,7 @@ def check_disk(home: Path) -> Check:
 def check_onnxruntime(is_there: bool) -> Check:
     if is_there:
         return well("ONNX Runtime", "installed, so ONNX models can be served")
-    mend = "pip install 'lepton-ai[inference]'"
+    mend = "pip install onnxruntime"
     return remark("ONNX Runtime", "not installed, so `--model` has nothing to serve with", mend)
 
 

@@ -39,7 +39,7 @@ def create_user(
         print_json(user)
         return
     typer.echo(f"User {user.name} is created. Make a token: lepton token create --user {user.name}")
-    typer.echo("Their jobs will run as the operating-system user of this core: give tokens to people you trust with it.")
+    typer.echo("Their jobs run as the operating-system user of this core: give tokens to people you trust with that.")
 
 
 @app.command("list")

@@ -64,6 +64,7 @@ class Gatekeeper:
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: dict[str, Token] = {}
+        self._digests: dict[str, str] = {}  # by the token's id, because a deleted token tells its digest no more
         self._users: dict[str, User] = {}
         self._projects: set[str] = set()
         self._revision = -1
@@ -104,6 +105,9 @@ class Gatekeeper:
             # Told only once everything is read: a request that comes meanwhile waits here rather than use what is old.
             news = self._news
             newest = self._store.revision()
+            if self._revision < 0:
+                self._load()
+                self._revision = newest
             while changed := self._store.changes(self._revision, kinds=(Token.KIND, User.KIND, Project.KIND)):
                 for seen in changed:
                     self._take(seen.object, is_gone=seen.is_deleted)
@@ -111,10 +115,22 @@ class Gatekeeper:
             self._revision = max(self._revision, newest)
             self._known = news
 
+    def _load(self) -> None:
+        """Read what lives; what is committed meanwhile comes by the feed."""
+        for kind in (Token, User, Project):
+            before = ""
+            while page := self._store.page(kind, before=before, live_only=True):
+                for thing in page:
+                    self._take(thing, is_gone=False)
+                before = page[-1].metadata.id
+
     def _take(self, thing: object, *, is_gone: bool) -> None:
         if isinstance(thing, Token):
             gone = is_gone or thing.metadata.deletion_requested_at is not None
-            self._tokens.pop(thing.spec.sha256, None) if gone else self._tokens.update({thing.spec.sha256: thing})
+            self._tokens.pop(self._digests.pop(thing.id, ""), None)
+            if not gone:
+                self._digests[thing.id] = thing.spec.sha256
+                self._tokens[thing.spec.sha256] = thing
         elif isinstance(thing, User):
             self._users.pop(thing.name, None) if is_gone else self._users.update({thing.name: thing})
         elif isinstance(thing, Project):

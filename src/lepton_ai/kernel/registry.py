@@ -72,6 +72,9 @@ class Desk(Protocol):
     def look_up(self, kind: type[T], project: str, name: str) -> T | None:
         """Return the newest object of that name or id in the project."""
 
+    def live(self, kind: type[T], project: str | None = None) -> Sequence[T]:
+        """Return every live object of the kind, in one project or (None) in all; tell nobody of those of others."""
+
     def has_blob(self, project: str, digest: str) -> bool:
         """Tell whether the project has uploaded that bundle or call."""
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lepton_ai.node.supervisor.plain_file import read_plain
 from lepton_ai.node.supervisor.remains import remove_groups
 
 FOLDER_VARIABLE = "LEPTON_REPLICA_FOLDER"  # every process of a replica inherits it, whatever session it moves to
 END_SECONDS_MAX = 10.0
 PAUSE_SECONDS = 0.01
+PROCS_BYTES_MAX = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -45,9 +47,10 @@ def _grouped(groups: Sequence[str]) -> set[int]:
     found: set[int] = set()
     for group in groups:
         try:
-            found.update(int(line) for line in Path(group, "cgroup.procs").read_text().split())
-        except OSError:
+            pids = [int(word) for word in read_plain(f"{group}/cgroup.procs", PROCS_BYTES_MAX).split()]
+        except (OSError, ValueError):
             continue
+        found.update(pid for pid in pids if pid > 0)  # 0 and less would mean whole process groups, our own included
     return found - {os.getpid()}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from pydantic import ValidationError
 
 from lepton_ai.errors import InvalidInput, StorageFailed, TooLarge
 from lepton_ai.node.supervisor import records
+from lepton_ai.node.supervisor.plain_file import open_folder, open_plain, read_plain
 from lepton_ai.types.task import ReplicaExit
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # a single path component that is neither "." nor ".."
 RECORD_BYTES_MAX = 64 * 1024  # the replica itself can write here; ours are below 8 kB
 RESULT_BYTES_MAX = 64 * 1024 * 1024  # a returned value; data belongs into buckets
+PID_MAX = 2**22  # what the kernel itself allows
+PORT_MAX = 65535
+SECONDS_MAX = 253402300799.0  # the end of the year 9999, and of the calendar
 
 
 def check_replica_id(replica_id: str) -> str:
@@ -65,7 +70,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFolder:
-    """The folder at `path`; whatever is missing or damaged in it reads as None."""
+    """The folder at `path`; whatever is missing or damaged in it reads as None.
+
+    The replica can write here, and what it puts in a record's or the folder's own place must not lead or hold the core:
+    only plain files count, in a folder that is no link.
+    """
 
     path: Path
 
@@ -73,6 +82,7 @@ class ReplicaFolder:
         """Make the folder, for the owner's eyes only; raises StorageFailed."""
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
+            self._refuse_link()
         except OSError as error:
             raise StorageFailed(
                 f"{self.path} cannot be made: {error.strerror}.", hint="Free or mend the disk."
@@ -83,37 +93,40 @@ class ReplicaFolder:
         try:
             facts = Facts(
                 rank=int(str(values["rank"])),
-                port=int(str(values["port"])),
+                port=_number(values["port"], PORT_MAX),
                 limits=str(values["limits"]),
                 groups=tuple(str(group) for group in _list(values["groups"])),
                 meters={str(name): str(path) for name, path in _dict(values["meters"]).items()},
             )
-            return Claim(int(str(values["pid"])), int(str(values["start_time"])), str(values["boot_id"]), facts)
+            pid = _number(values["pid"], PID_MAX)
+            return Claim(pid, int(str(values["start_time"])), str(values["boot_id"]), facts)
         except (KeyError, ValueError):
             return None
 
     def claim_for_core(self, facts: Facts) -> bool:
-        """Take the replica so that no supervisor can ever run it; False if one already did."""
+        """Take the replica so that no supervisor can ever run it; False if one already did. Raises OSError."""
+        self._refuse_link()
         text = f'{{"pid": 0, "start_time": 0, "boot_id": "{records.boot_id()}", {facts.to_json()[1:]}'
         return records.claim(str(self.path), text)
 
     def running_since(self) -> float:
         """Return when the command started, or 0.0 if it did not yet."""
         try:
-            return float(str(self._record(records.RUNNING)["started_at"]))
+            return _seconds(self._record(records.RUNNING)["started_at"])
         except (KeyError, ValueError):
             return 0.0
 
     def ended(self) -> Ended | None:
         values = self._record(records.EXIT)
         try:
-            started_at, finished_at = float(str(values.pop("started_at"))), float(str(values.pop("finished_at")))
+            started_at, finished_at = _seconds(values.pop("started_at")), _seconds(values.pop("finished_at"))
             return Ended(ReplicaExit.model_validate(values), started_at, finished_at)
         except (KeyError, ValueError, ValidationError):
             return None
 
     def write_ended(self, ended: Ended) -> None:
         """Record an end that no supervisor recorded; raises OSError."""
+        self._refuse_link()
         values = {
             **ended.exit.model_dump(mode="json"),
             "started_at": ended.started_at,
@@ -124,12 +137,12 @@ class ReplicaFolder:
     def result(self) -> bytes | None:
         """Return what a function replica returned; raises TooLarge."""
         try:
-            with open(self.path / records.RESULT, "rb") as file:
+            with self._opened() as folder, os.fdopen(open_plain(records.RESULT, folder), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
                 result = file.read(RESULT_BYTES_MAX + 1)
         except OSError:
             return None
         if len(result) > RESULT_BYTES_MAX:
-            size = os.path.getsize(self.path / records.RESULT)
             raise TooLarge(
                 f"The function's result has {size} bytes; {RESULT_BYTES_MAX} may be returned.",
                 hint="Write it to a bucket and return its name.",
@@ -138,11 +151,37 @@ class ReplicaFolder:
 
     def _record(self, name: str) -> dict[str, object]:
         try:
-            with open(self.path / name, "rb") as file:
-                values = json.loads(file.read(RECORD_BYTES_MAX))
-        except (OSError, ValueError):
+            with self._opened() as folder:
+                values = json.loads(read_plain(name, RECORD_BYTES_MAX, folder))
+        except (OSError, ValueError, RecursionError):
             return {}
         return values if isinstance(values, dict) else {}
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = open_folder(str(self.path))
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _refuse_link(self) -> None:
+        with self._opened():
+            return
+
+
+def _number(value: object, highest: int) -> int:
+    number = int(str(value))
+    if not 0 <= number <= highest:
+        raise ValueError(f"{number} is not between 0 and {highest}")
+    return number
+
+
+def _seconds(value: object) -> float:
+    seconds = float(str(value))
+    if not 0 <= seconds <= SECONDS_MAX:
+        raise ValueError(f"{seconds} is not a moment")
+    return seconds
 
 
 def _list(value: object) -> list[object]:

@@ -19,6 +19,7 @@ import uvicorn
 
 from lepton_ai.errors import Conflict, InvalidInput
 from lepton_ai.serving.http import Application
+from lepton_ai.serving.unread_body import CloseUnread
 
 POOL_PREFIX = "lepton-call"
 BACKLOG = 2048  # connections that wait to be accepted; the kernel's own ceiling is usually 4096
@@ -83,7 +84,7 @@ def serve(build: Callable[[], Served], bound: socket.socket, *, grace_seconds: f
 
 def _config(application: Application, grace_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
-        application,
+        CloseUnread(application),
         http="httptools",
         ws="none",
         lifespan="off",

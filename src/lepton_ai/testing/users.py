@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -207,6 +207,9 @@ class Desk:
 
     def look_up(self, kind: type[T], project: str, name: str) -> T | None:
         return self._store.look_up(kind, project, name)
+
+    def live(self, kind: type[T], project: str | None = None) -> Sequence[T]:
+        return self._store.page(kind, project, live_only=True)
 
     def has_blob(self, project: str, digest: str) -> bool:
         return True

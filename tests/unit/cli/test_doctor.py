@@ -53,7 +53,7 @@ def test_the_data_plane_is_really_run() -> None:
 def test_little_memory_and_a_missing_extra_are_remarks() -> None:
     assert check_memory(10**8).verdict is Verdict.REMARK
     assert check_memory(10**10).verdict is Verdict.WELL
-    assert check_onnxruntime(False).mend == "pip install 'lepton-ai[inference]'"
+    assert check_onnxruntime(False).mend == "pip install onnxruntime"
     assert check_onnxruntime(True).verdict is Verdict.WELL
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from lepton_ai.errors import StorageFailed, TooLarge
+from lepton_ai.node.leftovers import end_leftovers
 from lepton_ai.node.log_reader import read_log
 from lepton_ai.node.replica_folder import RESULT_BYTES_MAX, Ended, Facts, ReplicaFolder
 from lepton_ai.node.supervisor import records
 from lepton_ai.node.supervisor.log_writer import LogWriter, segment_name
+from lepton_ai.node.supervisor.outcome import number_in
 from lepton_ai.types.task import ExitKind, ReplicaExit
 
 ENDED = Ended(ReplicaExit(kind=ExitKind.LOST, sentence="Gone."), 1.5, 2.5)
@@ -51,9 +53,7 @@ def test_what_is_no_plain_file_reads_as_absent(folder: ReplicaFolder, replace: C
 
 
 @REPLACEMENTS
-def test_a_segment_that_is_no_plain_file_ends_the_log(
-    folder: ReplicaFolder, replace: Callable[[Path], None]
-) -> None:
+def test_a_segment_that_is_no_plain_file_ends_the_log(folder: ReplicaFolder, replace: Callable[[Path], None]) -> None:
     log = folder.path / records.LOG
     log.mkdir()
     (log / segment_name(0)).write_bytes(b"before")
@@ -159,3 +159,17 @@ def test_a_result_that_is_too_large_is_told_with_its_size(folder: ReplicaFolder)
 
     with pytest.raises(TooLarge, match=str(RESULT_BYTES_MAX + 1)):
         folder.result()
+
+
+def test_a_claim_that_names_a_pipe_as_control_group_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cgroup.procs")
+    os.mkfifo(tmp_path / "memory")
+
+    assert end_leftovers(tmp_path / "replica", [str(tmp_path)])
+    assert number_in(str(tmp_path / "memory")) == 0
+
+
+def test_a_control_group_of_processes_that_we_cannot_see_kills_nobody(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").write_text("0\n")
+
+    assert end_leftovers(tmp_path / "replica", [str(tmp_path)])

@@ -60,7 +60,7 @@ class HaproxyDoor:
 
     def url(self, project: str, name: str) -> str:
         """Return the address of an endpoint."""
-        return f"{self.base_url}/endpoints/{project}/{name}"
+        return f"{self.base_url}/endpoints/{project}/{name}/"
 
     @property
     def core_socket(self) -> Path:

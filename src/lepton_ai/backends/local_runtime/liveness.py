@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import os
 import select
+from pathlib import Path
 
 from lepton_ai.errors import Unavailable
-from lepton_ai.node.replica_folder import Claim
+from lepton_ai.node.replica_folder import Claim, ReplicaFolder
 from lepton_ai.node.supervisor import records
+
+
+def has_left_overs(root: Path) -> bool:
+    """Tell whether replicas of the runtime at `root` run on, or were lost and await their end, since this boot."""
+    try:
+        names = os.listdir(root / "replicas")
+    except OSError:
+        return False
+    return any(_is_left_over(ReplicaFolder(root / "replicas" / name)) for name in names)
 
 
 def open_process(claim: Claim) -> int:
@@ -45,6 +55,12 @@ def reap(pidfd: int) -> None:
         return  # Another core's child: the system collects it.
     finally:
         os.close(pidfd)
+
+
+def _is_left_over(folder: ReplicaFolder) -> bool:
+    """Tell it by the records: a supervisor that was killed may have left processes, which only a core can end."""
+    claim = folder.claim()
+    return claim is not None and claim.pid != 0 and claim.boot_id == records.boot_id() and folder.ended() is None
 
 
 def _has_ended(pidfd: int) -> bool:

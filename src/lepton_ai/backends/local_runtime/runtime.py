@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -69,6 +69,7 @@ class LocalRuntime:
         self._wakes: list[Callable[[], None]] = []
         self._limits = node.limits or detect_limits(folder)
         self._folders = Folders(folder.absolute())
+        self._past_at_start = self._folders.past_ids()
         self._workers = Workers("preparing")
         self._roster = Roster(self._folders, self._clock, node.name, self._wake)
         self._adopt_all()
@@ -122,7 +123,17 @@ class LocalRuntime:
                 self._roster.drop(replica_id)
             if delete_log:
                 self._folders.discard(self._folders.past(replica_id))
+            if entry or delete_log:
                 self._workers.submit(self._folders.empty_trash)
+
+    def keep_only(self, replica_ids: Collection[str]) -> None:
+        """Drop whatever past replicas are not among these, of those that an earlier core left; raises StorageFailed.
+
+        A replica that was forgotten since this one began is not concerned: `forget` itself says what becomes of it. So
+        the ids may be gathered at leisure.
+        """
+        self._folders.keep_only(replica_ids, self._past_at_start)
+        self._workers.submit(self._folders.empty_trash)
 
     def replicas(self) -> Mapping[str, Replica]:
         return self._roster.replicas()
@@ -181,6 +192,9 @@ class LocalRuntime:
     def _adopt_all(self) -> None:
         for replica_id in self._folders.live_ids():
             folder = self._folders.live(replica_id)
+            if folder.path.is_symlink():
+                self._folders.discard(folder)
+                continue
             claim = folder.claim()
             if claim and (claim.pid or folder.ended()):
                 self._roster.adopt(replica_id, claim)

@@ -169,10 +169,10 @@ class Fleet:
         self, classes: tuple[str, ...], nodes: Bools, eligible: Bools | None, columns: Sequence[tuple[int, ...]]
     ) -> Pool:
         makes: Counter[Make] = Counter()
-        totals = self.device_total.tolist()
+        cpu, memory, totals = self.cpu_total.tolist(), self.memory_total.tolist(), self.device_total.tolist()
         for row in np.flatnonzero(nodes).tolist():
-            devices = tuple(totals[row][column] for column in columns[row])
-            makes[Make(int(self.cpu_total[row]), int(self.memory_total[row]), devices)] += 1
+            devices = tuple([totals[row][column] for column in columns[row]])
+            makes[Make(cpu[row], memory[row], devices)] += 1
         milli = 0 if eligible is None else int(self.device_total[eligible].sum())
         takes = eligible is None and bool(self.has_devices[nodes].any())
         return Pool(classes, nodes, eligible, columns, milli, takes, tuple(makes.items()), "+".join(classes))

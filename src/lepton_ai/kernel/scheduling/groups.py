@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lepton_ai.kernel.scheduling.demand import Option, Shape, options_of, shape_of
+from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, options_of, shape_of
 from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.order import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.reasons import impossible
@@ -45,12 +45,15 @@ class Grouped:
 def grouped(waiting: Sequence[WaitingTask], fleet: Fleet) -> Grouped:
     """Group `waiting`; each shape is matched against the fleet once."""
     by_shape: dict[Shape, Group] = {}
+    by_numbers: dict[tuple[object, ...], Group] = {}
     group_of, all_choices, costs = [], [], []
     for task in waiting:
-        shape = shape_of(task.demand)
-        group = by_shape.get(shape)
+        numbers = numbers_of(task.demand)
+        group = by_numbers.get(numbers)
         if group is None:
-            group = by_shape[shape] = _group(len(by_shape), shape, fleet)
+            shape = shape_of(task.demand)
+            group = by_numbers[numbers] = by_shape.get(shape) or _group(len(by_shape), shape, fleet)
+            by_shape[shape] = group
         choices, least = _choices(task, group)
         group_of.append(group)
         all_choices.append(choices)

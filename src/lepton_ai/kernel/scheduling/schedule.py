@@ -127,7 +127,7 @@ class _Pass:
         terms = self.queue.terms(row, choice, group.options[choice[1]].share)
         terms["rank"] = float(rank)
         where = f"node {allocations[0].node}" if len(spots) == 1 else f"{len({node for node, _ in spots})} nodes"
-        length = "until it is stopped" if task.is_service else f"about {in_words(choice[0])}"
+        length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
         sentence = f"starts on {where}: {length} on {self._why(row, group, choice[1])}"
         self.placements.append(Placement(task.id, allocations, choice[0], sentence, terms))
 

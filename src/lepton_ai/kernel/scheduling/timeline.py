@@ -71,14 +71,9 @@ class Timeline:
     def opening(self, shape: Shape, pool: Pool) -> Opening | None:
         """Return when the whole gang first has room, or None if what ends is not enough."""
         view = self._views.get(id(pool)) or self._view(pool)
-        rooms = rooms_of(shape, view.cpu, view.memory, view.devices, view.eligible)
-        gains = np.diff(rooms, prepend=0)
-        gains[view.first] = rooms[view.first]
-        reached = np.cumsum(gains[view.by_time])
-        first = int(np.searchsorted(reached, shape.size))
-        if first == len(reached):
+        row = _row_of_opening(rooms_of(shape, view.cpu, view.memory, view.devices, view.eligible), shape.size, view)
+        if row is None:
             return None
-        row = int(view.by_time[first])
         source = int(self._source[view.rows[row]])
         return Opening(float(view.time[row]), int(view.node[row]), self._ending[source] if source >= 0 else None)
 
@@ -103,6 +98,18 @@ class Timeline:
         start = int(self._first[node])
         end = int(self._first[node + 1]) if node + 1 < len(self._first) else len(self.time)
         return start + int(np.searchsorted(self.time[start:end], seconds, side="right")) - 1
+
+
+def _row_of_opening(rooms: Ints, size: int, view: _View) -> int | None:
+    """Return the first row by time at which all nodes together have room for `size` replicas."""
+    if size == 1:
+        with_room = np.flatnonzero(rooms[view.by_time])
+        return int(view.by_time[with_room[0]]) if len(with_room) else None
+    gains = np.diff(rooms, prepend=0)
+    gains[view.first] = rooms[view.first]
+    reached = np.cumsum(gains[view.by_time])
+    first = int(np.searchsorted(reached, size))
+    return int(view.by_time[first]) if first < len(reached) else None
 
 
 @dataclass(frozen=True, slots=True)

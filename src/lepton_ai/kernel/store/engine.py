@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,7 +21,8 @@ def open_engine(url: str) -> sa.Engine:
     """Return an engine whose tables are current; raises StorageFailed with the file and the way out."""
     try:
         engine = _make_engine(url)
-        _check_integrity(engine)
+        if _has_ended_badly(engine):
+            _check_integrity(engine)
         _migrate(engine)
     except FOREIGN as error:
         raise translate(error, url) from error
@@ -31,7 +33,7 @@ def open_engine(url: str) -> sa.Engine:
         ) from error
     except ModuleNotFoundError as error:
         raise StorageFailed(
-            f"The database driver {error.name!r} is not installed.", hint="Run: pip install 'lepton-ai[postgres]'"
+            f"The database driver {error.name!r} is not installed.", hint="Run: pip install 'psycopg[binary]'"
         ) from error
     return engine
 
@@ -74,6 +76,8 @@ def _make_engine(url: str) -> sa.Engine:
             connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
         )
     )
+    # Whoever closes the last connection writes the log back into the database and removes it.
+    weakref.finalize(engine, engine.pool.dispose)
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -102,9 +106,12 @@ def _begin_postgresql(connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
+def _has_ended_badly(engine: sa.Engine) -> bool:
+    """Tell whether the last process left its log behind: only then is the whole file read, 1 s for each GB or so."""
+    return engine.dialect.name == "sqlite" and Path(f"{engine.url.database}-wal").exists()
+
+
 def _check_integrity(engine: sa.Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        return
     with engine.connect() as connection:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if found != "ok":

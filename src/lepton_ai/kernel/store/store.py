@@ -133,14 +133,7 @@ class Store:
         live_only: bool = False,
     ) -> Sequence[T]:
         """Return objects, newest first, of one project or (None) of all; `before` is the last id of the page before."""
-        query = sa.select(objects).where(objects.c.kind == kind.KIND, sa.not_(objects.c.is_deleted))
-        if project is not None:
-            query = query.where(objects.c.project == project)
-        if live_only:
-            query = query.where(objects.c.is_live)
-        if before:
-            query = query.where(objects.c.id < before)
-        query = query.order_by(objects.c.id.desc()).limit(min(limit, LIST_MAX))
+        query = statements.page(kind.KIND, project, before, live_only=live_only).limit(min(limit, LIST_MAX))
         return self._select(kind, query)
 
     def owned(self, kind: type[T], owner_id: str) -> Sequence[T]:
@@ -154,13 +147,9 @@ class Store:
 
     def load_live(self) -> tuple[int, Sequence[Seen]]:
         """Return the revision and every live object, with what live objects own: all that the loop must look at."""
-        owners = sa.select(objects.c.id).where(objects.c.is_live)
-        query = sa.select(objects).where(
-            sa.not_(objects.c.is_deleted), sa.or_(objects.c.is_live, objects.c.owner_id.in_(owners))
-        )
         with self._reading() as connection:
             number = connection.execute(statements.LAST_REVISION).scalar() or 0
-            found = connection.execute(query).mappings().all()
+            found = connection.execute(statements.LIVE_AND_OWNED).mappings().all()
         return number, rows.seen(self._kinds, found)
 
     def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
@@ -231,7 +220,7 @@ class Store:
         )
         thing = change.object.replace(metadata=metadata)
         values = rows.object_row(thing, number, is_deleted=False) | {"idempotency_key": change.idempotency_key or None}
-        done = connection.execute(statements.INSERT[self.dialect], values)
+        done = connection.execute(statements.insert(self.dialect), values)
         return thing if done.rowcount == 1 else None
 
     def _select(self, kind: type[T], query: sa.Select[Any]) -> list[T]:

@@ -6,6 +6,8 @@ SEGMENTS = 16  # rotating throws away a sixteenth at a time
 SEGMENT_BYTES_MIN = 4096
 SUFFIX = ".log"
 MODE = 0o600
+# The replica can put a pipe or a link in a segment's place: writing must not wait for a reader, nor end up elsewhere.
+FLAGS = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def segment_name(offset: int) -> str:
@@ -66,7 +68,7 @@ class LogWriter:
             os.unlink(f"{self._folder}/{segment_name(self._starts[0])}")
             del self._starts[0]
         path = f"{self._folder}/{segment_name(self._offset)}"
-        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, MODE)
+        self._fd = os.open(path, FLAGS, MODE)
         if self._offset not in self._starts:
             self._starts.append(self._offset)
         return self._fd

@@ -3,6 +3,7 @@
 import os
 
 from .launch import Launch
+from .plain_file import read_plain
 
 NAMES = {
     1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
@@ -96,7 +97,6 @@ def _text(path: str) -> str:
     if not path:
         return ""
     try:
-        with open(path) as file:
-            return file.read(CONTROL_FILE_BYTES)
+        return read_plain(path, CONTROL_FILE_BYTES).decode(errors="replace")
     except OSError:
         return ""

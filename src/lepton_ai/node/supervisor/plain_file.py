@@ -1,4 +1,4 @@
-"""Opens what a replica may have replaced: a plain file or a true folder, without waiting and without following a link."""
+"""Opens what a replica may have replaced: only plain files and true folders, never waiting or following a link."""
 
 import errno
 import os

@@ -2,6 +2,8 @@
 
 import os
 
+from .plain_file import read_plain
+
 CLAIM = "claim.json"  # who may run it; made once, never changed
 RUNNING = "running.json"  # the command runs since
 EXIT = "exit.json"  # how it ended
@@ -13,6 +15,8 @@ LOG = "log"
 EXIT_BYTES = 4096  # reserved on disk at the start, so that a full disk cannot swallow the exit
 STOP_BYTES = 64
 MODE = 0o600
+# The replica can make a pipe or a link of any name here: writing must neither wait for a reader nor end up elsewhere.
+DRAFT_FLAGS = os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def claim(folder: str, text: str) -> bool:
@@ -58,7 +62,7 @@ def write_running(folder: str, pid: int, started_at: float) -> None:
 
 def reserve_exit(folder: str) -> int:
     """Make room for the exit record now, and return its file descriptor for `write_exit`."""
-    fd = os.open(f"{folder}/{EXIT}.{os.getpid()}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, MODE)
+    fd = os.open(f"{folder}/{EXIT}.{os.getpid()}", DRAFT_FLAGS, MODE)
     try:
         os.posix_fallocate(fd, 0, EXIT_BYTES)
     except OSError:
@@ -94,7 +98,7 @@ def read_stop(folder: str) -> float | None:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, MODE)
+    fd = os.open(path, DRAFT_FLAGS | os.O_TRUNC, MODE)
     try:
         os.write(fd, text.encode())
     finally:
@@ -102,8 +106,4 @@ def _write(path: str, text: str) -> None:
 
 
 def _read(path: str, limit: int) -> str:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, limit).decode(errors="replace")
-    finally:
-        os.close(fd)
+    return read_plain(path, limit).decode(errors="replace")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from lepton_ai.kernel.registry import Receive, Scope, Send
+from lepton_ai.services.endpoints.carrier import Carrier, Outcome
+from lepton_ai.services.endpoints.visitor import Visitor
 from lepton_ai.types.data_plane import Server
 from lepton_ai.types.endpoint import Endpoint, EndpointState
 
-if TYPE_CHECKING:
-    import httpx
-
+Key = TypeVar("Key")
 HEADER = b"x-lepton-activate"
 WAITING_MAX = 1000  # requests held at once over all endpoints: each holds a connection and little else
+WAITING_PER_ENDPOINT_MAX = 200  # so that five endpoints that do not wake leave nothing for others, not one
 LOOK_SECONDS = 0.02
+LEFT_OUT_SECONDS = 1.0  # a server that did not answer; the loop needs less to see that its replica has ended
+DROPS_MAX = 3  # replicas that one request may be sent to in vain: it may be what ends them
 RETRY_AFTER_SECONDS = 5
-_HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"host", b"expect"}
-_NOT_FOR_REPLICAS = {b"authorization"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,109 +35,135 @@ class Sleeper:
     servers: tuple[Server, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request will not be carried anywhere."""
+
+    status: HTTPStatus
+    sentence: str
+
+
+@dataclass(slots=True)
+class Errand:
+    """One request on its way. `left_out` holds servers that did not answer, and until when they are passed over."""
+
+    project: str
+    name: str
+    visitor: Visitor
+    since: float = field(default_factory=time.monotonic)
+    left_out: dict[str, float] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Activator:
     """An ASGI app. `look` tells of an endpoint, `wake` asks the loop to bring it up."""
 
     look: Callable[[str, str], Sleeper | None]
     wake: Callable[[Endpoint], None]
-    _waiting: int = 0
-    _client: httpx.AsyncClient | None = field(default=None, repr=False)
+    _waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _carried: Counter[str] = field(default_factory=Counter)  # requests that each server has from here
+    _carrier: Carrier = field(default_factory=Carrier)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = {name: value for name, value in scope["headers"] if name == HEADER}
         project, _, name = headers.get(HEADER, b"").decode("latin-1").partition("/")
-        if self._waiting >= WAITING_MAX:
-            await _problem(
-                send, HTTPStatus.SERVICE_UNAVAILABLE, f"{WAITING_MAX} requests already wait for endpoints to wake."
-            )
-            return
-        self._waiting += 1
+        errand = Errand(project, name, Visitor(receive))
         try:
-            sleeper = await self._wait(project, name)
+            refusal = await self._run(errand, scope, send)
         finally:
-            self._waiting -= 1
-        if isinstance(sleeper, str):
-            await _problem(send, HTTPStatus.SERVICE_UNAVAILABLE, sleeper)
-        elif sleeper is None:
-            await _problem(send, HTTPStatus.NOT_FOUND, f"There is no endpoint {name!r} in project {project!r}.")
-        else:
-            await self._carry(scope, receive, send, sleeper)
+            errand.visitor.close()
+        if refusal is not None:
+            await _problem(send, refusal)
 
-    async def _wait(self, project: str, name: str) -> Sleeper | str | None:
-        """Return the endpoint once a server takes requests; a sentence if that will not happen; None if it is gone."""
-        passed = 0.0
-        while True:
-            sleeper = self.look(project, name)
-            if sleeper is None or sleeper.servers:
-                return sleeper
-            endpoint = sleeper.endpoint
-            if endpoint.spec.replicas == 0:
-                return f"Endpoint {name!r} is scaled to 0. Start it: lepton endpoint scale {name} 1"
-            if endpoint.status.state is EndpointState.FAILED:
-                return f"Endpoint {name!r} fails: {endpoint.status.reason.sentence}"
-            if passed >= endpoint.spec.start_timeout.total_seconds():
-                return f"Endpoint {name!r} did not wake in {passed:.0f} s: {endpoint.status.reason.sentence}"
-            self.wake(endpoint)
-            await asyncio.sleep(LOOK_SECONDS)
-            passed += LOOK_SECONDS
+    async def _run(self, errand: Errand, scope: Scope, send: Send) -> Refusal | None:
+        """Carry the request to one server after the other, until one answers or the client leaves."""
+        for _ in range(DROPS_MAX):
+            outcome = Outcome.UNREACHED
+            while outcome is Outcome.UNREACHED:
+                server = await self._wait_in_line(errand)
+                if not isinstance(server, Server):
+                    return server
+                with _one_more(self._carried, server.id):
+                    outcome = await self._carrier.carry(scope, errand.visitor, send, server)
+                errand.left_out[server.id] = time.monotonic() + LEFT_OUT_SECONDS
+            if outcome is Outcome.DONE:
+                return None
+            if outcome is Outcome.BROKEN:
+                break
+        return Refusal(HTTPStatus.BAD_GATEWAY, "The replica hung up before it answered.")
 
-    async def _carry(self, scope: Scope, receive: Receive, send: Send, sleeper: Sleeper) -> None:
-        import httpx  # 0.1 s, which every start of the core would pay: a tenth of the time until it is ready again.
+    async def _wait_in_line(self, errand: Errand) -> Server | Refusal | None:
+        key = errand.project, errand.name
+        if self._waiting[key] >= WAITING_PER_ENDPOINT_MAX:
+            sentence = f"{WAITING_PER_ENDPOINT_MAX} requests already wait for endpoint {errand.name!r}."
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+        if self._waiting.total() >= WAITING_MAX:
+            sentence = f"{WAITING_MAX} requests already wait for endpoints to wake."
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+        with _one_more(self._waiting, key):
+            return await self._wait(errand)
 
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5.0), trust_env=False)
-        server = sleeper.servers[0]
-        prefix = f"/endpoints/{sleeper.endpoint.project}/{sleeper.endpoint.name}"
-        path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").removeprefix(prefix) or "/"
-        query = scope.get("query_string", b"").decode("latin-1")
-        request = self._client.build_request(
-            scope["method"],
-            f"http://{server.address}:{server.port}{path}{'?' + query if query else ''}",
-            headers=[(key, value) for key, value in scope["headers"] if _passes(key)],
-            content=_body(receive) if _has_body(scope) else None,
-        )
-        try:
-            answer = await self._client.send(request, stream=True)
-        except httpx.TransportError as error:
-            await _problem(send, HTTPStatus.BAD_GATEWAY, f"The replica did not answer: {type(error).__name__}.")
-            return
-        try:
-            passed = [(key.lower(), value) for key, value in answer.headers.raw if key.lower() not in _HOP_BY_HOP]
-            await send({"type": "http.response.start", "status": answer.status_code, "headers": passed})
-            async for piece in answer.aiter_raw():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            await answer.aclose()
+    async def _wait(self, errand: Errand) -> Server | Refusal | None:
+        """Return a server that takes the request; why there will be none; None if the client left."""
+        while not errand.visitor.has_left:
+            sleeper = self.look(errand.project, errand.name)
+            if sleeper is None:
+                sentence = f"There is no endpoint {errand.name!r} in project {errand.project!r}."
+                return Refusal(HTTPStatus.NOT_FOUND, sentence)
+            server = self._choose(sleeper, errand)
+            if server is not None:
+                return server
+            sentence = _hopeless(sleeper, time.monotonic() - errand.since)
+            if sentence:
+                return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+            self.wake(sleeper.endpoint)
+            await errand.visitor.pause(LOOK_SECONDS)
+        return None
 
-
-def _passes(name: bytes) -> bool:
-    return name not in _HOP_BY_HOP | _NOT_FOR_REPLICAS and not name.startswith(b"x-lepton-a")
-
-
-def _has_body(scope: Scope) -> bool:
-    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
+    def _choose(self, sleeper: Sleeper, errand: Errand) -> Server | None:
+        """Return the server with the fewest requests from here, if any has room."""
+        now, room = time.monotonic(), sleeper.endpoint.spec.max_concurrency
+        able = [
+            server
+            for server in sleeper.servers
+            if errand.left_out.get(server.id, now) <= now and (not room or self._carried[server.id] < room)
+        ]
+        return min(able, key=lambda server: self._carried[server.id], default=None)
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
+def _hopeless(sleeper: Sleeper, waited: float) -> str:
+    """Return why it makes no sense to wait on; empty if it does."""
+    endpoint = sleeper.endpoint
+    name, reason = endpoint.name, endpoint.status.reason.sentence
+    if endpoint.spec.replicas == 0:
+        return f"Endpoint {name!r} is scaled to 0. Start it: lepton endpoint scale {name} 1"
+    if endpoint.status.state is EndpointState.FAILED and not sleeper.servers:
+        return f"Endpoint {name!r} fails: {reason}"
+    if waited >= endpoint.spec.start_timeout.total_seconds():
+        return f"Endpoint {name!r} had no free replica for {waited:.0f} s: {reason}"
+    return ""
 
 
-async def _problem(send: Send, status: HTTPStatus, detail: str) -> None:
+@contextmanager
+def _one_more(counts: Counter[Key], key: Key) -> Iterator[None]:
+    counts[key] += 1
+    try:
+        yield
+    finally:
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
+
+
+async def _problem(send: Send, refusal: Refusal) -> None:
     """Answer as RFC 9457 has it."""
+    status = refusal.status
     body: Mapping[str, object] = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status,
-        "detail": detail,
+        "detail": refusal.sentence,
         "code": "not_found" if status is HTTPStatus.NOT_FOUND else "unavailable",
         "hint": "See: lepton endpoint list",
     }

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import http.client
-import logging
+import re
 import socket
 import threading
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
-
-log = logging.getLogger(__name__)
+from urllib.parse import quote
 
 PAUSE_SECONDS = 0.05  # between two rounds while something is not ready; nothing is asked otherwise
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0  # for one question as a whole, however slowly the answer comes
+ASKED_AT_ONCE = 16  # so many silent replicas hold up the others, and for one time-out
+STATUS_LINE_MAX = 1024  # bytes
 READY_BELOW = 500  # a server that refuses (401, 404) on its health path is there; one that fails (5xx) is not
-ROUND_MAX = 256  # targets asked in one round
+ROUND_MAX = 256  # targets asked or about to be asked
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,13 @@ class Probing(Protocol):
 
 
 class Prober:
-    """Asks replicas in a thread of its own; once ready, a target is asked no more (the data plane watches it)."""
+    """Asks replicas in threads of its own; once ready, a target is asked no more (the data plane watches it)."""
 
     def __init__(self, wake: Callable[[str], None]) -> None:
         self._wake = wake
         self._lock = threading.Lock()
         self._pending: dict[str, Target] = {}
+        self._asking: set[str] = set()
         self._ready: set[str] = set()
         self._news = threading.Event()
         self._closing = False
@@ -62,7 +66,8 @@ class Prober:
         """Ask these until they are ready, and forget all others."""
         with self._lock:
             self._ready &= {target.id for target in targets}
-            self._pending = {target.id: target for target in targets if target.id not in self._ready}
+            wanted = [target for target in targets if target.id not in self._ready]
+            self._pending = {target.id: target for target in rejoin(self._pending, wanted)}
             if self._pending:
                 self._news.set()
 
@@ -77,45 +82,75 @@ class Prober:
             self._ready.update(ids)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
         self._closing = True
         self._news.set()
         self._thread.join(TIMEOUT_SECONDS * 2)
 
     def _run(self) -> None:
-        while not self._closing:
-            self._news.wait()
-            with self._lock:
-                pending = list(self._pending.values())[:ROUND_MAX]
-                # Those asked now are asked last next time, so that no target waits behind others that never answer.
-                for target in pending:
-                    self._pending[target.id] = self._pending.pop(target.id)
-                if not pending:
-                    self._news.clear()
-            for target in pending:
-                if is_ready(target):
-                    self._found(target)
-            if pending:
+        with ThreadPoolExecutor(ASKED_AT_ONCE, "probe") as threads:
+            while not self._closing:
+                self._news.wait()
+                for target in self._next():
+                    threads.submit(self._ask, target)
                 threading.Event().wait(PAUSE_SECONDS)
+
+    def _next(self) -> Sequence[Target]:
+        """Return those whose turn it is. They are last from now on, so that nobody waits behind the same ones again."""
+        with self._lock:
+            if not self._pending:
+                self._news.clear()
+            free = [target for target in self._pending.values() if target.id not in self._asking]
+            chosen = free[: ROUND_MAX - len(self._asking)]
+            for target in chosen:
+                self._pending[target.id] = self._pending.pop(target.id)
+                self._asking.add(target.id)
+            return chosen
+
+    def _ask(self, target: Target) -> None:
+        try:
+            if not self._closing and self._pending.get(target.id) == target and is_ready(target):
+                self._found(target)
+        finally:
+            with self._lock:
+                self._asking.discard(target.id)
 
     def _found(self, target: Target) -> None:
         with self._lock:
-            if self._pending.pop(target.id, None) is not None:
-                self._ready.add(target.id)
+            if self._pending.get(target.id) != target:
+                return  # It moved or was forgotten while it was asked.
+            del self._pending[target.id]
+            self._ready.add(target.id)
         self._wake(target.owner_id)
 
 
+def rejoin(waiting: Mapping[str, Target], targets: Collection[Target]) -> list[Target]:
+    """Return `targets` in the order in which they wait already, new ones last."""
+    turns = {target_id: turn for turn, target_id in enumerate(waiting)}
+    return sorted(targets, key=lambda target: turns.get(target.id, len(turns)))
+
+
 def is_ready(target: Target) -> bool:
-    """Ask once."""
+    """Ask once. No client library: their time-outs are for one read, and many reads may never come to an answer."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     try:
-        if not target.path:
-            socket.create_connection((target.address, target.port), TIMEOUT_SECONDS).close()
-            return True
-        connection = http.client.HTTPConnection(target.address, target.port, timeout=TIMEOUT_SECONDS)
-        try:
-            connection.request("GET", target.path, headers={"Connection": "close"})
-            return connection.getresponse().status < READY_BELOW
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection((target.address, target.port), TIMEOUT_SECONDS) as asked:
+            return not target.path or _answers(asked, target, deadline)
+    except OSError:
         return False
+
+
+def _answers(asked: socket.socket, target: Target, deadline: float) -> bool:
+    """Tell whether a status line comes in time and tells of a server that is there. 1xx is no answer yet."""
+    path = quote(target.path, safe="/~%")
+    host = f"{target.address}:{target.port}"
+    asked.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    line = b""
+    while b"\n" not in line and len(line) < STATUS_LINE_MAX and (left := deadline - time.monotonic()) > 0:
+        asked.settimeout(left)
+        piece = asked.recv(STATUS_LINE_MAX)
+        if not piece:
+            return False
+        line += piece
+    found = _STATUS_LINE.match(line)
+    return b"\n" in line and found is not None and 200 <= int(found[1]) < READY_BELOW

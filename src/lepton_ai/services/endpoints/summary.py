@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lepton_ai.services.endpoints.fleet import Fleet, Traffic
 from lepton_ai.types.base import Reason
 from lepton_ai.types.endpoint import Endpoint, EndpointState, EndpointStatus
-from lepton_ai.types.task import Task
+from lepton_ai.types.task import Task, TaskState
 
 BY_HAND = "scaled_to_0"  # why it sleeps: no request wakes it, but a larger number of replicas does
 FAILED_AFTER = 3  # failures in a row without one replica ready
@@ -64,8 +64,14 @@ def _state(
         return EndpointState.FAILED, Reason(code="failing", sentence=sentence)
     if endpoint.status.state is EndpointState.FAILED and counts.failures:
         return EndpointState.FAILED, endpoint.status.reason
-    story = next((task.status.reason.sentence for task in reversed(shown) if task.status.reason.sentence), "")
+    story = next((_story(task) for task in reversed(shown) if task.status.reason.sentence), "")
     return EndpointState.STARTING, Reason(code="starting", sentence=story or "Its first replica is on the way.")
+
+
+def _story(task: Task) -> str:
+    if task.status.state is TaskState.RUNNING:
+        return "Its replica runs, but does not answer yet on the port that $PORT names."
+    return task.status.reason.sentence
 
 
 def _readiness(counts: _Counts) -> Reason:

@@ -42,7 +42,7 @@ def summarise(job: Job, tasks: Sequence[Task], *, pending: int, now: datetime) -
         limits=next((replica.limits for replica in shown.status.replicas if replica.limits), job.status.limits),
         started_at=min((t.status.started_at for t in tasks if t.status.started_at), default=None),
         finished_at=max((t.status.finished_at for t in tasks if t.status.finished_at), default=now) if ended else None,
-        exit_code=exit_code_of(shown) if ended else None,
+        exit_code=exit_code_of(shown) if ended and shown.status.allocations else None,
         exit_kind=shown.status.outcome if ended else None,
         peak_memory_bytes=max((r.exit.peak_memory_bytes for r in replicas if r.exit), default=0),
         cpu_seconds=round(sum(r.exit.cpu_seconds for r in replicas if r.exit), 6),

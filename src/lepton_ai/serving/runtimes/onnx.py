@@ -65,7 +65,7 @@ def load_model(path: Path, name: str, threads: int) -> OnnxModel:
     try:
         import onnxruntime
     except ImportError as error:
-        raise Unavailable("ONNX Runtime is not installed.", hint="pip install 'lepton-ai[inference]'") from error
+        raise Unavailable("ONNX Runtime is not installed.", hint="Run: pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,16 +27,21 @@ def sqlite(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def log_left_by_a_process_that_was_killed(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
 def test_the_migrations_make_the_tables_of_the_schema(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_index_that_keeps_live_names_apart_counts_live_rows_alone(engine: sa.Engine) -> None:
+@pytest.mark.parametrize(("name", "is_unique"), [("objects_live_name", True), ("objects_live", False)])
+def test_the_indexes_of_live_objects_hold_live_rows_alone(engine: sa.Engine, name: str, is_unique: bool) -> None:
     indexes = {str(found["name"]): found for found in sa.inspect(engine).get_indexes("objects")}
-    options = indexes["objects_live_name"]["dialect_options"]
-    assert indexes["objects_live_name"]["unique"]
+    options = indexes[name]["dialect_options"]
+    assert bool(indexes[name]["unique"]) is is_unique
     assert "is_live" in str(options.get("sqlite_where", options.get("postgresql_where")))
 
 
@@ -78,13 +85,36 @@ def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
     assert "Put a backup in its place" in caught.value.hint
 
 
+def test_a_database_that_was_closed_is_opened_without_reading_the_whole_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "lepton.db"
+    engine = open_engine(sqlite(path))
+    Store(engine, FakeClock(), (Job,)).commit([create(job(number)) for number in range(500)], actor="ada")
+    engine.dispose()
+    assert not log_left_by_a_process_that_was_killed(path).exists()
+    whole = path.read_bytes()
+    half = len(whole) // 8192 * 4096
+    path.write_bytes(whole[:half] + b"\xff" * 40960 + whole[half + 40960 :])
+    assert Store(open_engine(sqlite(path)), FakeClock(), (Job,)).revision() == 1
+
+
+def test_a_process_that_ends_by_itself_leaves_no_log_behind_and_one_that_is_killed_does(tmp_path: Path) -> None:
+    path = tmp_path / "lepton.db"
+    opens = f"import os; from lepton_ai.kernel.store.engine import open_engine; e = open_engine({sqlite(path)!r}); "
+    subprocess.run([sys.executable, "-c", f"{opens}os.kill(os.getpid(), 9)"], timeout=60, check=False)
+    assert log_left_by_a_process_that_was_killed(path).exists()
+    subprocess.run([sys.executable, "-c", opens], timeout=60, check=True)
+    assert not log_left_by_a_process_that_was_killed(path).exists()
+
+
 def test_a_database_with_torn_pages_is_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "lepton.db"
     store = Store(engine := open_engine(sqlite(path)), FakeClock(), (Job,))
     store.commit([create(job(number)) for number in range(500)], actor="ada")
     engine.dispose()
     whole = path.read_bytes()
-    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192 - 4096) + whole[-4096:])
+    half = len(whole) // 8192 * 4096
+    path.write_bytes(whole[:half] + b"\xff" * 40960 + whole[half + 40960 :])
+    log_left_by_a_process_that_was_killed(path).touch()
     with pytest.raises(StorageFailed, match="is damaged"):
         open_engine(sqlite(path))
 

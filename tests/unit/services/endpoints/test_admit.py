@@ -50,7 +50,8 @@ def test_a_fixed_port_that_nobody_names_is_admitted() -> None:
 def test_a_fixed_port_of_another_endpoint_is_refused_without_telling_whose_it_is() -> None:
     with pytest.raises(InvalidInput) as caught:
         admit(endpoint(port=8080), None, Desk([other(8080)]))
-    assert "8080" in str(caught.value) and "$PORT" in caught.value.hint
+    assert "8080" in str(caught.value)
+    assert "$PORT" in caught.value.hint
     assert not any(word in f"{caught.value} {caught.value.hint}" for word in ("hidden", "speech"))
 
 

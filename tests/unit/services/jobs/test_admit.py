@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,9 @@ class Desk:
     def look_up(self, kind: type[T], project: str, name: str) -> T | None:
         found = job(name) if name in self.jobs else None
         return found if isinstance(found, kind) else None
+
+    def live(self, kind: type[T], project: str | None = None) -> Sequence[T]:
+        return ()
 
     def has_blob(self, project: str, digest: str) -> bool:
         return False

@@ -25,9 +25,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "project", "idempotency_key", name="objects_idempotency"),
     )
     op.create_index("objects_revision", "objects", ["revision"])
-    op.create_index("objects_name", "objects", ["kind", "project", "name"])
+    op.create_index("objects_page", "objects", ["kind", "project", "id"])
+    op.create_index("objects_name", "objects", ["kind", "project", "name", "is_live", "id"])
     op.create_index("objects_owner", "objects", ["owner_id"])
-    op.create_index("objects_live", "objects", ["kind", "is_live"])
+    op.create_index("objects_live", "objects", ["kind", "project", "id"], sqlite_where=live, postgresql_where=live)
     op.create_index(
         "objects_live_name",
         "objects",
