@@ -34,6 +34,8 @@ Result = TypeVar("Result")
 ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
+PRUNE = "prune"  # not an object either: the key under which a pruning that failed is due again
+PRUNE_EVERY = timedelta(days=1)
 PLAN = "plan"  # not an object: the key under which the next plan is due
 ACTIVE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
 
@@ -67,6 +69,7 @@ class Loop:
         self._dependents: dict[str, set[str]] = {}
         self._backoff = Backoff()
         self._next_resync = parts.clock.now()
+        self._next_prune = parts.clock.now()
 
     def use(self, services: Mapping[str, OpenService]) -> None:
         """Give the loop its services, by the kind that each answers for. Call before `run`."""
@@ -137,6 +140,7 @@ class Loop:
         self._let_go({replica_id: seen[replica_id] for replica_id in strays}, now)
         for name, service in self._opened.items():
             self._guard(name, now, partial(service.apply, self._world, now))
+        self._guard(PRUNE, now, partial(self._prune, now))
 
     def _collect_dirty(self, now: datetime) -> None:
         with self._lock:
@@ -228,6 +232,11 @@ class Loop:
         for task in self._world.deleted_tasks():
             if self._guard(task.id, now, partial(self._delete_logs, task)):
                 self._world.forget_deleted(task)
+
+    def _prune(self, now: datetime) -> None:
+        """Drop old history once a day, in steps while there is more: none keeps the API from writing for long."""
+        if now >= self._next_prune:
+            self._next_prune = now + (RESYNC if self._parts.store.prune() else PRUNE_EVERY)
 
     def _delete_logs(self, task: Task) -> bool:
         for allocation in task.status.allocations:

@@ -61,7 +61,7 @@ class Platform:
         services = load_services()
         kinds: list[type[AnyObject]] = [kind for service in services.values() for kind in service.kinds]
         self.settings = Settings(home=folder, body_bytes_max=BODY_MAX, bundle_bytes_max=BUNDLE_MAX)
-        known = (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds)
+        known: tuple[type[AnyObject], ...] = (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds)
         self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, known)
         bootstrap(self.store, self.clock, folder / "admin.token")
         self.admin = (folder / "admin.token").read_text().strip()

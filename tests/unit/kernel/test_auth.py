@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import pytest
 
 from lepton_ai.errors import Unauthenticated
 from lepton_ai.kernel.auth import Gatekeeper, digest, is_well_formed, new_token
-from lepton_ai.kernel.change import create, delete, update
+from lepton_ai.kernel.change import Seen, create, delete, update
 from lepton_ai.kernel.store import Store
 from lepton_ai.testing.fakes import FakeClock
+from lepton_ai.testing.platform import KERNEL_KINDS, empty_engine
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.identity import Role, Token, TokenSpec, User, UserSpec
 
@@ -102,3 +104,19 @@ def test_the_token_of_a_user_who_is_gone_does_not_speak_for_another_of_the_same_
     store.commit([create(user(2, Role.ADMIN))], actor="admin")
     with pytest.raises(Unauthenticated):
         gatekeeper.caller(PLAIN)
+
+
+def test_a_start_follows_the_feed_from_now_and_not_through_all_that_ever_was(
+    clock: FakeClock,
+) -> None:
+    asked: list[int] = []
+
+    class Watched(Store):
+        def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
+            asked.append(since)
+            return super().changes(since, kinds=kinds, project=project)
+
+    again = Watched(empty_engine(), clock, KERNEL_KINDS)
+    again.commit([create(user()), create(token())], actor="admin")
+    assert Gatekeeper(again, clock).caller(PLAIN).user == "ada"
+    assert asked == [1]

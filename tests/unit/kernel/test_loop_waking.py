@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from lepton_ai.errors import Unavailable
+from lepton_ai.kernel.change import delete
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.registry import AsgiApp, Service, View
+from lepton_ai.kernel.store.schema import revision
+from lepton_ai.kernel.store.store import TOMBSTONES_KEPT
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job
 from tests.unit.kernel.rig import RUNS_ON, Rig
@@ -65,3 +70,18 @@ def test_the_loop_works_in_its_thread_until_it_is_stopped(tmp_path: Path) -> Non
     rig.core.loop.stop()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_old_history_is_dropped_once_a_day() -> None:
+    rig = Rig()
+    rig.core.loop.try_pass()
+    job = rig.submit()
+    rig.store.commit([delete(rig.store.get(Job, job.id))], actor="ada")
+    with rig.engine.execution_options(writes=True).begin() as connection:
+        connection.execute(sa.update(revision).values(last=TOMBSTONES_KEPT * 2))
+    rig.clock.advance(timedelta(hours=23))
+    rig.core.loop.try_pass()
+    assert [seen.object.id for seen in rig.store.changes(0, kinds=(Job.KIND,))] == [job.id]
+    rig.clock.advance(timedelta(hours=1))
+    rig.core.loop.try_pass()
+    assert rig.store.changes(0, kinds=(Job.KIND,)) == []

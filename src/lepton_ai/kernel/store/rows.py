@@ -15,6 +15,7 @@ from lepton_ai.errors import LeptonError
 from lepton_ai.kernel.change import Change, Seen
 from lepton_ai.types.base import AnyObject, to_rfc3339
 from lepton_ai.types.event import AuditRecord
+from lepton_ai.types.identity import Secret, Token
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,15 @@ def object_row(thing: AnyObject, revision: int, *, is_deleted: bool) -> dict[str
         "is_deleted": is_deleted,
         "body": thing.model_dump_json(),
     }
+
+
+def emptied(thing: AnyObject) -> AnyObject:
+    """Return the last form that watchers of a deleted object see: nothing secret stays behind."""
+    if isinstance(thing, Secret):
+        return thing.replace(spec=thing.spec.replace(sealed=""))
+    if isinstance(thing, Token):
+        return thing.replace(spec=thing.spec.replace(sha256=""))
+    return thing
 
 
 def seen(kinds: Mapping[str, type[AnyObject]], found: Iterable[sa.RowMapping]) -> Sequence[Seen]:

@@ -7,7 +7,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from lepton_ai.kernel.store.schema import LIVE, events, objects, revision
+from lepton_ai.kernel.store.schema import DELETED, LIVE, events, objects, revision
 
 _WRITTEN = [column.name for column in objects.c if column.name not in {"id", "idempotency_key"}]
 _VALUES: Mapping[str, sa.BindParameter[object]] = {name: sa.bindparam(name) for name in _WRITTEN}
@@ -59,6 +59,23 @@ CHANGES = (
     .limit(sa.bindparam("limit"))
 )
 CHANGES_OF_PROJECT = CHANGES.where(objects.c.project.concat("") == sa.bindparam("project"))
+PRUNE_EVENTS = sa.delete(events).where(
+    events.c.seq.in_(
+        sa.select(events.c.seq)
+        .where(events.c.seq <= sa.bindparam("until"))
+        .order_by(events.c.seq)
+        .limit(sa.bindparam("limit"))
+        .correlate(None)
+    )
+)
+PRUNE_TOMBSTONES = sa.delete(objects).where(
+    objects.c.id.in_(
+        sa.select(objects.c.id)
+        .where(DELETED, objects.c.revision <= sa.bindparam("until"))
+        .limit(sa.bindparam("limit"))
+        .correlate(None)
+    )
+)
 INSERT_EVENTS = sa.insert(events)
 NEXT_REVISION = sa.update(revision).values(last=revision.c.last + 1)
 LAST_REVISION = sa.select(revision.c.last)

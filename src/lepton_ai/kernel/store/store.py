@@ -25,6 +25,8 @@ T = TypeVar("T", bound=AnyObject)
 LIST_MAX = 1000  # 1,000 objects x 3 kB = 3 MB in one answer
 CHANGES_MAX = 5000  # per read of the feed: 5,000 x 3 kB = 15 MB
 EVENTS_KEPT = 1_000_000  # 1 M x 300 B = 300 MB on disk
+TOMBSTONES_KEPT = 10_000  # commits; watchers that are further behind than that have lost their connection long ago
+PRUNED_MAX = 5000  # rows of each sort in one transaction: 0.1 s for which nobody else can write
 
 
 class Store:
@@ -193,11 +195,22 @@ class Store:
             found = connection.execute(query.limit(min(limit, LIST_MAX))).mappings().all()
         return [AuditRecord.model_validate(dict(row)) for row in found]
 
-    def prune_events(self) -> None:
-        """Drop the oldest events beyond EVENTS_KEPT."""
-        with self._turn, self._transaction() as connection:
+    def prune(self) -> bool:
+        """Drop some of the oldest events beyond EVENTS_KEPT and deleted objects beyond TOMBSTONES_KEPT.
+
+        Return whether there may be more to drop. Audit records stay.
+        """
+        with self._turn, self._transaction(is_forced=False) as connection:
+            last = connection.execute(statements.LAST_REVISION).scalar() or 0
             newest = connection.execute(sa.select(sa.func.max(events_table.c.seq))).scalar() or 0
-            connection.execute(sa.delete(events_table).where(events_table.c.seq <= newest - EVENTS_KEPT))
+            limits = {"limit": PRUNED_MAX}
+            events = connection.execute(statements.PRUNE_EVENTS, limits | {"until": newest - EVENTS_KEPT}).rowcount
+            gone = connection.execute(statements.PRUNE_TOMBSTONES, limits | {"until": last - TOMBSTONES_KEPT}).rowcount
+        return max(events, gone) >= PRUNED_MAX
+
+    def prune_events(self) -> None:
+        """Prune once, at the start."""
+        self.prune()
 
     def _write(
         self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
@@ -207,6 +220,7 @@ class Store:
         before = change.object.metadata
         thing = change.object.replace(metadata=before.replace(version=before.version + 1, updated_at=now))
         is_delete = change.verb is Verb.DELETE
+        thing = rows.emptied(thing) if is_delete else thing
         values = rows.object_row(thing, number, is_deleted=is_delete)
         values |= {"key_id": thing.id, "key_version": before.version}
         done = connection.execute(statements.DELETE if is_delete else statements.UPDATE, values)

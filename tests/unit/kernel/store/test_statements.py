@@ -69,6 +69,15 @@ def test_a_start_reads_live_objects_and_what_they_own_by_their_indexes(sqlite: s
     assert owners.startswith("SCAN objects USING INDEX objects_live")
 
 
+def test_what_is_pruned_is_found_by_its_index(sqlite: sa.Engine) -> None:
+    asked = {"until": 7, "limit": 5}
+    events = plan(sqlite, statements.PRUNE_EVENTS, asked)
+    tombstones = plan(sqlite, statements.PRUNE_TOMBSTONES, asked)
+    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid<?)" in events
+    assert "SEARCH objects USING INDEX objects_deleted (revision<?)" in tombstones
+    assert not [step for step in (*events, *tombstones) if step.startswith("SCAN")]
+
+
 def test_a_start_on_sqlite_does_not_wait_for_the_dialect_of_postgresql() -> None:
     asked = "import sys, lepton_ai.kernel.store; print('sqlalchemy.dialects.postgresql' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True)

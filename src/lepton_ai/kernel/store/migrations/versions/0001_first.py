@@ -37,6 +37,8 @@ def upgrade() -> None:
         sqlite_where=live,
         postgresql_where=live,
     )
+    deleted = sa.text("is_deleted")
+    op.create_index("objects_deleted", "objects", ["revision"], sqlite_where=deleted, postgresql_where=deleted)
     op.create_table("events", *_log_columns(EVENT_STRINGS, ("sentence",)))
     op.create_index("events_project", "events", ["project", "seq"])
     op.create_index("events_object", "events", ["object_id", "seq"])
