@@ -103,7 +103,6 @@ def build(settings: Settings, home: Home) -> Running:
     clock = SystemClock()
     services = load_services()
     store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
-    store.prune_events()
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
     runtime = _build_runtime(settings, home)

@@ -108,11 +108,11 @@ class Platform:
         """Return everything that the cores of this folder printed."""
         return self._printed.read_text(errors="replace") if self._printed.exists() else ""
 
-    def client(self, token: str = "") -> httpx.Client:
+    def client(self, token: str = "", *, http2: bool = False) -> httpx.Client:
         """Return a new client; by default the administrator's."""
         context = ssl.create_default_context(cafile=str(self.home / "tls" / "ca.pem"))
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx.Client(base_url=self.url, verify=context, headers=headers, timeout=20.0)
+        return httpx.Client(base_url=self.url, verify=context, headers=headers, timeout=20.0, http2=http2)
 
     def call(self, method: str, path: str, body: Json = None, **headers: str) -> httpx.Response:
         """Send one request as the administrator."""

@@ -112,7 +112,7 @@ def _close_to_others(folder: Path) -> None:
             f"The state folder {folder} is open to others (mode {stat.S_IMODE(found.st_mode):o}) and not ours alone.",
             hint="Have its owner close it (chmod 700), or take another one: LEPTON_HOME=DIR lepton up",
         )
-    folder.chmod(0o700)
+    folder.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS)
 
 
 def _take(file: int, folder: Path) -> None:

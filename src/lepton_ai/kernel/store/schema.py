@@ -28,7 +28,8 @@ sa.Index("objects_revision", objects.c.revision)
 sa.Index("objects_page", objects.c.kind, objects.c.project, objects.c.id)
 sa.Index("objects_name", objects.c.kind, objects.c.project, objects.c.name, objects.c.is_live, objects.c.id)
 sa.Index("objects_owner", objects.c.owner_id)
-# The migration makes these two of live rows alone, and the third of deleted ones. `postgresql_where` here would import that dialect at every start.
+# The migration makes two of these of live rows alone and the third of deleted ones. `postgresql_where` here would
+# import that dialect at every start.
 sa.Index("objects_live", objects.c.kind, objects.c.project, objects.c.id)
 sa.Index("objects_live_name", objects.c.kind, objects.c.project, objects.c.name, unique=True)
 sa.Index("objects_deleted", objects.c.revision)

@@ -208,10 +208,6 @@ class Store:
             gone = connection.execute(statements.PRUNE_TOMBSTONES, limits | {"until": last - TOMBSTONES_KEPT}).rowcount
         return max(events, gone) >= PRUNED_MAX
 
-    def prune_events(self) -> None:
-        """Prune once, at the start."""
-        self.prune()
-
     def _write(
         self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
     ) -> AnyObject | None:
