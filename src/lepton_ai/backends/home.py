@@ -107,7 +107,7 @@ def _close_to_others(folder: Path) -> None:
     found = folder.stat()
     if not found.st_mode & OTHERS:
         return
-    if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:  # sticky: a folder for everybody, such as /tmp
+    if found.st_uid != os.geteuid():
         raise StorageFailed(
             f"The state folder {folder} is open to others (mode {stat.S_IMODE(found.st_mode):o}) and not ours alone.",
             hint="Have its owner close it (chmod 700), or take another one: LEPTON_HOME=DIR lepton up",

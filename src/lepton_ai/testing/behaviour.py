@@ -31,7 +31,7 @@ class Behaviour:
 
     def end(self, rank: int, attempt: int) -> ReplicaExit:
         """Return how a replica ends that nobody disturbs."""
-        is_bad = (attempt <= self.bad_attempts or not self.bad_attempts) and self.bad_rank in {-1, rank}
+        is_bad = self._is_bad(attempt) and self.bad_rank in {-1, rank}
         if self.cannot_start:
             return ReplicaExit(kind=ExitKind.NOT_STARTED, sentence="Its environment could not be built.")
         if is_bad and self.runs_out_of_memory:
@@ -40,9 +40,14 @@ class Behaviour:
             return ReplicaExit(kind=ExitKind.FAILED, exit_code=self.exit_code)
         return ReplicaExit(kind=ExitKind.SUCCEEDED, exit_code=0, cpu_seconds=float(self.seconds))
 
-    def duration(self) -> timedelta | None:
-        """Return how long it runs; None for ever."""
-        return timedelta(seconds=self.seconds) if self.seconds else None
+    def duration(self, rank: int, attempt: int) -> timedelta | None:
+        """Return how long it runs; None for ever, as ranks do that wait for one which has failed."""
+        waits_in_vain = self._is_bad(attempt) and self.bad_rank not in {-1, rank}
+        return None if waits_in_vain or not self.seconds else timedelta(seconds=self.seconds)
+
+    def _is_bad(self, attempt: int) -> bool:
+        fails = bool(self.exit_code or self.runs_out_of_memory)
+        return fails and (attempt <= self.bad_attempts or not self.bad_attempts)
 
 
 def behaviour_of(command: Sequence[str]) -> Behaviour:

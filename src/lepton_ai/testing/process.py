@@ -84,7 +84,7 @@ def launch(order: ReplicaOrder, begins_at: datetime, port: int) -> Process:
     behaviour = behaviour_of(order.program.command)
     attempt = int(order.env.get("LEPTON_ATTEMPT", "1"))
     ends = behaviour.end(order.rank, attempt)
-    duration = timedelta(0) if ends.kind is ExitKind.NOT_STARTED else behaviour.duration()
+    duration = timedelta(0) if ends.kind is ExitKind.NOT_STARTED else behaviour.duration(order.rank, attempt)
     timeout = order.program.timeout
     if timeout is not None and (duration is None or duration > timeout):
         duration, ends = timeout, _TIMED_OUT

@@ -23,14 +23,6 @@ def test_a_folder_of_ours_that_is_open_to_others_is_closed(tmp_path: Path, mode:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_a_folder_for_everybody_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    tmp_path.chmod(0o1777)
-
-    with pytest.raises(StorageFailed, match="1777"):
-        Home(tmp_path)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_an_open_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "home"

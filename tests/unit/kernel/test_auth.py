@@ -44,6 +44,15 @@ def test_tokens_are_long_random_and_begin_so_that_a_scanner_finds_them() -> None
 @pytest.mark.parametrize(
     "wrong",
     ["", "lepton_", PLAIN[:-1], PLAIN + "x", PLAIN[7:], f"{PLAIN[:-1]}{'a' if PLAIN[-1] != 'a' else 'b'}", "é" * 43],
+    ids=[
+        "empty",
+        "prefix",
+        "short",
+        "long",
+        "without-prefix",
+        "wrong-checksum",
+        "not-ascii",
+    ],  # alike in all test processes
 )
 def test_what_is_no_token_is_told_without_asking_the_store(gatekeeper: Gatekeeper, wrong: str) -> None:
     assert not is_well_formed(wrong)
