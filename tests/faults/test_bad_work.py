@@ -65,13 +65,19 @@ def test_an_executable_that_does_not_exist_ends_with_127_and_its_name(shared: Pl
     assert "no-such-program" in ended["status"]["reason"]["sentence"]
 
 
-@pytest.mark.parametrize("requirement", [NO_SUCH, "--index-url=http://127.0.0.1:9/", "./here", "not a requirement"])
-def test_a_requirement_that_cannot_be_installed_is_named(shared: Platform, requirement: str) -> None:
-    ended = shared.await_job(shared.submit("true", requirements=[requirement]))
+def test_a_requirement_that_cannot_be_installed_is_named(shared: Platform) -> None:
+    ended = shared.await_job(shared.submit("true", requirements=[NO_SUCH]))
 
     assert (ended["status"]["state"], ended["status"]["exit_kind"]) == ("failed", "not_started")
-    assert requirement.partition("=")[0] in ended["status"]["reason"]["sentence"]
+    assert NO_SUCH.partition("=")[0] in ended["status"]["reason"]["sentence"]
     assert not shared.orphans()
+
+
+@pytest.mark.parametrize("requirement", ["--index-url=http://127.0.0.1:9/", "./here", "not a requirement"])
+def test_what_is_no_requirement_is_refused_at_submission(shared: Platform, requirement: str) -> None:
+    answer = shared.call("POST", JOBS, {"spec": {"command": ["true"], "requirements": [requirement]}})
+
+    assert requirement.partition("=")[0] in problem(answer, 422)["detail"]
 
 
 def test_a_job_that_eats_its_memory_ends_as_out_of_memory(shared: Platform) -> None:

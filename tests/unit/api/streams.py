@@ -76,19 +76,27 @@ class Stream:
         while (message := self._take()).get("more_body") or message["body"]:
             self._text += bytes(message["body"]).decode()
         found = []
-        while self._text:
+        while self._events():
             found.append(self.next())
         return found
 
     def is_silent(self) -> bool:
         """Tell whether nothing was sent, after giving the application every chance to."""
         self._runner.run(_idle())
-        return self._messages.empty() and not self._text
+        while not self._messages.empty():
+            self._text += bytes(self._take()["body"]).decode()
+        return not self._events()
 
     def hang_up(self) -> None:
         """Go away, and wait until the application has noticed; raises what the application raised."""
         self._gone.set()
         self._runner.run(asyncio.wait_for(_finish(self._task), WAIT_SECONDS_MAX))
+
+    def _events(self) -> str:
+        """Return what came and was not read, after dropping comments, which tell of no event."""
+        while self._text.startswith(":") and "\n\n" in self._text:
+            self._text = self._text.partition("\n\n")[2]
+        return self._text
 
     def _take(self) -> MutableMapping[str, Any]:
         return self._runner.run(asyncio.wait_for(self._messages.get(), WAIT_SECONDS_MAX))

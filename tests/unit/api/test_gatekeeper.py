@@ -21,6 +21,7 @@ class HeldStore:
         self._store = platform.store
         self.on_change = platform.store.on_change
         self.revision = platform.store.revision
+        self.page = platform.store.page
         self.is_reading = threading.Event()
         self.may_go_on = threading.Event()
 

@@ -19,7 +19,8 @@ def test_the_status_says_what_runs(platform: Platform) -> None:
     platform.settle()
     status = platform.get("/api/v1/status").json()
     assert status["version"] == VERSION
-    assert status["core"] == {"pid": 1, "started_at": "2026-01-02T03:04:05.006000Z", "state": "ready"}
+    assert (status["core"]["pid"], status["core"]["state"]) == (1, "ready")
+    assert status["core"]["started_at"].startswith("2026-01-02T03:04:05.")
     assert status["data_plane"] == {"state": "ready", "detail": ""}
     assert status["counts"] == {"nodes": 1, "tasks_waiting": 1, "tasks_running": 1}
     assert (status["database"], status["services"]) == ("sqlite", ["endpoints", "jobs"])

@@ -116,6 +116,15 @@ def test_a_cursor_is_a_number(shared: Platform, since: str) -> None:
     assert shared.get(f"{WATCH}?since={since}").status_code == 422
 
 
+def test_one_object_may_be_watched_by_name_or_id(platform: Platform) -> None:
+    made = platform.post(JOBS, named("a")).json()["metadata"]["id"]
+    for asked in ("a", made):
+        with platform.stream(f"{WATCH}?name={asked}") as stream:
+            assert names([stream.next()]) == [("put", "a")]
+            platform.post(JOBS, JOB)
+            assert stream.is_silent()
+
+
 def test_nothing_of_another_project_is_told(platform: Platform) -> None:
     platform.project("other")
     with platform.stream(WATCH) as stream:

@@ -13,6 +13,7 @@ from lepton_ai.errors import StorageFailed
 from lepton_ai.kernel.store.rows import FOREIGN, Foreign
 
 BUSY_TIMEOUT_SECONDS = 10.0
+CHECKED_BYTES_MAX = 256 * 1024 * 1024  # half a second of every start
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"  # the newest migration; a test holds it to the folder
 
@@ -21,7 +22,7 @@ def open_engine(url: str) -> sa.Engine:
     """Return an engine whose tables are current; raises StorageFailed with the file and the way out."""
     try:
         engine = _make_engine(url)
-        if _has_ended_badly(engine):
+        if _is_worth_a_check(engine):
             _check_integrity(engine)
         _migrate(engine)
     except FOREIGN as error:
@@ -106,9 +107,13 @@ def _begin_postgresql(connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
 
 
-def _has_ended_badly(engine: sa.Engine) -> bool:
-    """Tell whether the last process left its log behind: only then is the whole file read, 1 s for each GB or so."""
-    return engine.dialect.name == "sqlite" and Path(f"{engine.url.database}-wal").exists()
+def _is_worth_a_check(engine: sa.Engine) -> bool:
+    """Tell whether to read the whole file, at 2 s for each GB: a small one always, a large one after a bad end."""
+    if engine.dialect.name != "sqlite" or not engine.url.database or engine.url.database == ":memory:":
+        return False
+    file = Path(engine.url.database)
+    is_small = file.exists() and file.stat().st_size <= CHECKED_BYTES_MAX
+    return is_small or Path(f"{file}-wal").exists()
 
 
 def _check_integrity(engine: sa.Engine) -> None:
