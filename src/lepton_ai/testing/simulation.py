@@ -34,7 +34,7 @@ from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task, TaskState
 
-ROUNDS = 16  # steps of the troubled time, each with a pass or more
+ROUNDS = 14  # steps of the troubled time, each with a pass or more
 CALM = timedelta(minutes=5)  # in which endpoints come up, and those that cannot fail a dozen times
 END = timedelta(hours=2)  # in which all jobs must end: the longest queue is about 14 x 4 x 40 s
 SECOND_LOOKS = 0.1  # of the rests in calm times
@@ -71,8 +71,8 @@ class Simulation:
             self._pass_time(STEP_MAX)
         self._end_troubles()
         self._run_on(CALM)
-        self.users.mend_endpoints(self.store)
-        self._run_on(CALM)
+        if self.users.mend_endpoints(self.store):
+            self._run_on(CALM)
         now = self.clock.now()
         verdict.check_machines(self.store, self.runtime, now)
         verdict.check_endpoints(self.store, self.runtime, self.users, now)

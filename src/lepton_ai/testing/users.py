@@ -52,16 +52,20 @@ class Users:
 
     def uncordon(self, store: Store) -> None:
         """Let every node take work again."""
-        for node in store.page(Node):
+        for node in sorted(store.page(Node), key=lambda node: node.name):  # their ids are another in each replay
             if node.spec.cordoned:
                 self._put(store, node.replace(spec=node.spec.replace(cordoned=False)))
 
-    def mend_endpoints(self, store: Store) -> None:
-        """Give every endpoint a program that serves."""
+    def mend_endpoints(self, store: Store) -> bool:
+        """Give every endpoint a program that serves; tell whether any needed one."""
+        served = {"command": Behaviour(seconds=0).command(), "idle_timeout": None}
+        mended = False
         for endpoint in store.page(Endpoint, live_only=True) if Endpoint in self._services else ():
-            if endpoint.metadata.deletion_requested_at is None:
-                good = Behaviour(seconds=0).command()
-                self._put(store, endpoint.replace(spec=endpoint.spec.replace(command=good, idle_timeout=None)))
+            after = endpoint.replace(spec=endpoint.spec.replace(**served))
+            if endpoint.metadata.deletion_requested_at is None and after != endpoint:
+                self._put(store, after)
+                mended = True
+        return mended
 
     def delete_endpoints(self, store: Store) -> None:
         """Take down every endpoint, so that jobs get the room."""

@@ -85,7 +85,7 @@ def test_a_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
     assert "Put a backup in its place" in caught.value.hint
 
 
-def test_a_database_that_was_closed_is_opened_without_reading_the_whole_of_it(tmp_path: Path) -> None:
+def test_damage_in_a_small_database_is_found_although_it_was_closed_well(tmp_path: Path) -> None:
     path = tmp_path / "lepton.db"
     engine = open_engine(sqlite(path))
     Store(engine, FakeClock(), (Job,)).commit([create(job(number)) for number in range(500)], actor="ada")
@@ -94,7 +94,8 @@ def test_a_database_that_was_closed_is_opened_without_reading_the_whole_of_it(tm
     whole = path.read_bytes()
     half = len(whole) // 8192 * 4096
     path.write_bytes(whole[:half] + b"\xff" * 40960 + whole[half + 40960 :])
-    assert Store(open_engine(sqlite(path)), FakeClock(), (Job,)).revision() == 1
+    with pytest.raises(StorageFailed, match="is damaged"):
+        open_engine(sqlite(path))
 
 
 def test_a_process_that_ends_by_itself_leaves_no_log_behind_and_one_that_is_killed_does(tmp_path: Path) -> None:
