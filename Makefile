@@ -50,6 +50,7 @@ fix: .venv/.ready-dev
 	@$(RUN) ruff check --quiet --fix $(CODE)
 	@$(RUN) tests.tidy.codemap
 	@$(RUN) tests.tidy.pages
+	@$(RUN) tests.tidy.api_page
 
 bench: .venv/.ready-dev
 	@$(RUN) benchmarks

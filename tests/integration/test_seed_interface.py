@@ -22,7 +22,7 @@ def lepton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeptonAI]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEPTON_")}
     env = {**clean, "LEPTON_HOME": str(home), "LEPTON_PORT": "0"}
     script = Path(sys.executable).with_name("lepton")
-    up = [script, "up", "--name", "my_lepton_instance", "--wait", "60"]
+    up: list[str | Path] = [script, "up", "--name", "my_lepton_instance", "--wait", "60"]
     subprocess.run(up, env=env, check=True, timeout=SECONDS_MAX, stdout=subprocess.DEVNULL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEPTON_HOME", str(home))

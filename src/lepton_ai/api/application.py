@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 from fastapi import APIRouter, FastAPI
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from lepton_ai.api import advice, identities, openapi, platform, problems, uploads
 from lepton_ai.api.core import Core
@@ -16,6 +19,8 @@ from lepton_ai.version import VERSION
 
 def create_api(core: Core) -> FastAPI:
     """Return the application; raises AssertionError for a route without a permission."""
+    # FastAPI gives each body an alias, and pydantic warns of it once a model is built late: pydantic issue 12356.
+    warnings.filterwarnings("ignore", "The 'alias' attribute", UnsupportedFieldAttributeWarning)
     app = FastAPI(
         title="Lepton AI",
         version=VERSION,

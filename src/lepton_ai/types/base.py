@@ -25,6 +25,18 @@ def check_name(name: str) -> str:
     return name
 
 
+def form(pattern: str, words: str) -> AfterValidator:
+    """Return a check that a string matches `pattern`; what it says of one that does not is `words`, not the pattern."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"{value[:80]!r} is not {words}")
+        return value
+
+    return AfterValidator(check)
+
+
 Name = Annotated[str, AfterValidator(check_name)]
 Label = Annotated[str, StringConstraints(max_length=256)]
 

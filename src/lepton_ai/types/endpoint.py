@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from lepton_ai.types.base import Model, Name, Object, ObjectStatus
+from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
 from lepton_ai.types.job import Digest, EnvName, Word
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resources import Resources
@@ -36,6 +36,10 @@ MOVES: Mapping[EndpointState, frozenset[EndpointState]] = {
 }
 
 
+APP_FORM = form(r"([\w.]+:\w+)?", "of the form module:Class, as in hello:Hello for class Hello of hello.py")
+PATH_FORM = form(r"(/[\w./~-]*)?", "a path, as in /health")
+
+
 class EndpointSpec(Model):
     """What serves, how many of it, and when it may sleep. Exactly one of `command`, `app` and `model` is set.
 
@@ -44,10 +48,10 @@ class EndpointSpec(Model):
     """
 
     command: Annotated[tuple[Word, ...], Field(max_length=4096)] = ()
-    app: Annotated[str, StringConstraints(pattern=r"^([\w.]+:\w+)?$", max_length=256)] = ""
+    app: Annotated[str, StringConstraints(max_length=256), APP_FORM] = ""
     model: Annotated[str, StringConstraints(max_length=1024)] = ""
     port: Annotated[int, Field(ge=0, le=PORT_MAX)] = 0  # 0: a free one, told in $PORT
-    health_path: Annotated[str, StringConstraints(pattern=r"^(/[\w./~-]*)?$", max_length=256)] = ""
+    health_path: Annotated[str, StringConstraints(max_length=256), PATH_FORM] = ""
     env: Mapping[EnvName, Word] = {}
     secrets: Mapping[EnvName, Name] = {}
     bundle: Digest = ""

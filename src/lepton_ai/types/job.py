@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from lepton_ai.types.base import Model, Name, Object, ObjectStatus
+from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Replica
@@ -20,8 +20,10 @@ AFTER_MAX = 256
 RETRIES_MAX = 100
 
 Word = Annotated[str, StringConstraints(max_length=131_072)]  # Linux takes no longer argument (MAX_ARG_STRLEN)
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+EnvName = Annotated[
+    str, form(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable's name: letters, digits and _, no digit first, at most 128")
+]
+Digest = Annotated[str, form(r"(sha256:[0-9a-f]{64})?", "a digest: sha256: and 64 hexadecimal digits")]
 
 
 _INTERPRETERS = ("python", "bash", "sh", "node", "torchrun", "uv")  # the program proper is their first argument

@@ -60,7 +60,7 @@ def test_a_stored_job_reads_back_as_it_was(words: list[str]) -> None:
         ({"command": ["true"], "env": {"A": "\0"}}, "NUL"),
         ({"command": ["true"], "timeout": 0}, "time-out of 0"),
         ({"command": ["true"], "replicas": 0}, "greater than or equal to 1"),
-        ({"command": ["true"], "env": {"1A": "x"}}, "should match pattern"),
+        ({"command": ["true"], "env": {"1A": "x"}}, "is not a variable"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused(spec: dict[str, object], why: str) -> None:
@@ -77,7 +77,7 @@ def test_a_job_that_cannot_run_is_refused(spec: dict[str, object], why: str) -> 
         ({"command": ["serve"], "port": 80, "replicas": 2}, "cannot share port 80"),
         ({"model": "/etc/passwd"}, "a path inside the uploaded folder"),
         ({"model": "../x.onnx"}, "a path inside the uploaded folder"),
-        ({"command": ["serve"], "health_path": "/a b"}, "should match pattern"),
+        ({"command": ["serve"], "health_path": "/a b"}, "is not a path"),
     ],
 )
 def test_an_endpoint_that_cannot_serve_is_refused(spec: dict[str, object], why: str) -> None:
