@@ -78,8 +78,7 @@ def _queue() -> APIRouter:
     def list_queue(gate: Gate) -> dict[str, Any]:
         """Return this project's waiting tasks; their ranks count everybody's."""
         tasks = {t.id: t for t in gate.core.live(Task, gate.project)}
-        last = gate.core.placing.last
-        waits = sorted(last[1].waits, key=lambda wait: wait.rank) if last else []
+        waits = sorted(gate.core.placing.outlook().waits, key=lambda wait: wait.rank)
         return {"items": [_entry(tasks[wait.task_id], wait) for wait in waits if _still_waits(tasks, wait.task_id)]}
 
     return router

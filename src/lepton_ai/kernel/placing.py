@@ -13,6 +13,7 @@ from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
 from lepton_ai.types.base import AnyObject, Reason
 from lepton_ai.types.node import Node
@@ -38,13 +39,15 @@ class Objects(Protocol):
 
 
 class Placing:
-    """Keeps the last snapshot and plan, so that decisions can be explained and unchanged worlds skipped."""
+    """Keeps the scheduler's picture of the world up to date, and skips worlds that have not changed."""
 
     def __init__(self, builder: SnapshotBuilder, policy: Policy, clock: Clock) -> None:
         self._builder = builder
         self.policy = policy
         self.is_paused = False  # while the platform shuts down, nothing new starts
+        self._scheduler = Scheduler(policy=policy)
         self._last: tuple[Snapshot, Plan] | None = None
+        self._whole: tuple[Snapshot, Plan] | None = None
         self._told: dict[str, tuple[str, datetime]] = {}
         self._clock = clock
         self._rest_until: datetime | None = None
@@ -52,8 +55,16 @@ class Placing:
 
     @property
     def last(self) -> tuple[Snapshot, Plan] | None:
-        """The newest snapshot with its plan, for explanations."""
+        """The newest snapshot with its plan, which tells only some of those who wait why."""
         return self._last
+
+    def outlook(self) -> Plan:
+        """Return a plan of the newest snapshot that tells everybody who waits why, made when it is asked for."""
+        if self._last is None:
+            return Plan()
+        if self._whole is None or self._whole[0] is not self._last[0]:
+            self._whole = self._last[0], schedule(self._last[0], self.policy)
+        return self._whole[1]
 
     def place(self, world: Objects, runtime: Runtime, now: datetime, crowded: Collection[str] = ()) -> list[Change]:
         """Return the changes that start what the scheduler starts, and that tell the others why they wait.
@@ -67,7 +78,8 @@ class Placing:
         snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
         if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
             return []  # A plan that placed something changes the world; if it did not, it was not carried out.
-        plan = schedule(snapshot, self.policy)
+        self._scheduler.follow(snapshot)
+        plan = self._scheduler.plan(now, [one.id for one in snapshot.waiting if self._is_due(one.id, world, now)])
         # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
         # of the loop's time would go into plans that differ in one place.
         self._rest_until = began + (self._clock.now() - began) * (1 + PAUSE_FACTOR)
@@ -75,8 +87,15 @@ class Placing:
         addresses = {node.name: node.status.address for node in world.all(Node)}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]
         changes += [self._tell(world, wait, now) for wait in plan.waits]
-        self._told = {wait.task_id: self._told[wait.task_id] for wait in plan.waits if wait.task_id in self._told}
+        self._told = {one.id: self._told[one.id] for one in snapshot.waiting if one.id in self._told}
         return [change for change in changes if change is not None]
+
+    def _is_due(self, task_id: str, world: Objects, now: datetime) -> bool:
+        """Tell whether a task has to be told (anew) why it waits."""
+        told, task = self._told.get(task_id), world.get(Task, task_id)
+        return (
+            told is None or now - told[1] >= RENEW_REASON or (task is not None and task.status.reason.code != told[0])
+        )
 
     def _start(
         self, world: Objects, placement: Placement, runtime: Runtime, addresses: Mapping[str, str]

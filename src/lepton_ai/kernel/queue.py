@@ -32,12 +32,13 @@ def weight_of(task: Task) -> float:
 
 
 class SnapshotBuilder:
-    """Builds snapshots; keeps the view of each waiting task until its version changes."""
+    """Builds snapshots; keeps the view of each task until its version changes."""
 
     def __init__(self, settings: Settings, expect: Expect) -> None:
         self._settings = settings
         self._expect = expect
         self._views: dict[str, tuple[int, WaitingTask]] = {}
+        self._held: dict[str, tuple[int, RunningTask]] = {}
 
     def build(
         self, nodes: Collection[Node], tasks: Collection[Task], now: datetime, closed: Collection[str] = ()
@@ -45,12 +46,14 @@ class SnapshotBuilder:
         """Return the snapshot of this moment; nothing may start on the `closed` nodes."""
         waiting = [t for t in tasks if t.status.state is TaskState.WAITING and not t.spec.stop_requested]
         views = {task.id: self._view(task, now) for task in waiting}
-        self._views = {object_id: (version, view) for object_id, (version, view) in views.items()}
+        self._views = views
+        running = [task for task in tasks if task.status.allocations and not task.is_final()]
+        self._held = {task.id: self._running(task) for task in running}
         return Snapshot(
             now=now,
             nodes=tuple(self._node(node, node.name in closed) for node in sorted(nodes, key=lambda node: node.name)),
             waiting=tuple(view for _, view in views.values()),
-            running=tuple(self._running(task) for task in tasks if task.status.allocations and not task.is_final()),
+            running=tuple(view for _, view in self._held.values()),
         )
 
     def _view(self, task: Task, now: datetime) -> tuple[int, WaitingTask]:
@@ -69,13 +72,16 @@ class SnapshotBuilder:
         )
         return task.metadata.version, view
 
-    def _running(self, task: Task) -> RunningTask:
+    def _running(self, task: Task) -> tuple[int, RunningTask]:
+        known = self._held.get(task.id)
+        if known is not None and known[0] == task.metadata.version:
+            return known
         end = None
         if not task.spec.is_service:
             start = task.status.started_at or task.metadata.updated_at
             seconds = task.status.terms.get("expected_seconds_p80", task.status.expected_seconds)
             end = start + timedelta(seconds=min(seconds, FOREVER_SECONDS)) if start else None
-        return RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
+        return task.metadata.version, RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
 
     def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware

@@ -53,9 +53,11 @@ class FakeRuntime:
         self._wakes: list[Callable[[], None]] = []
         self._repeats: list[tuple[datetime, Callable[[], None]]] = []
         self._ports = FIRST_PORT
+        self.orders = 0  # to start a replica
         self.on_begin: Callable[[str, Process], None] = lambda _replica_id, _process: None
 
     def start(self, order: ReplicaOrder) -> None:
+        self.orders += 1
         node = self.fleet[order.allocation.node]
         self._send(node, lambda: self._begin(order), lambda: self._begin_again(order))
 

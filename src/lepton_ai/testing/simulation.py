@@ -119,13 +119,15 @@ class Simulation:
         """Let the loop work until it would rest."""
         for _ in range(PASSES_AT_ONCE):
             self.runtime.wake()
-            before = self.commits
+            # A start that is tried again is no commit, and what it starts may end at this very moment.
+            before = self.commits, self.runtime.orders
             self._one_pass()
             now = self.clock.now()
             self.watch.see_launches(now)
             self.watch.see_machines(now)
             self.watch.see_gangs(now)
-            if not self.prober.ask_all() and self.commits == before and self.core.loop.seconds_to_next():
+            is_quiet = not self.prober.ask_all() and (self.commits, self.runtime.orders) == before
+            if is_quiet and self.core.loop.seconds_to_next():
                 return
         assert self.faults.is_on, "the loop does not come to rest"
 

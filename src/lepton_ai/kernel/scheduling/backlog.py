@@ -1,36 +1,33 @@
-"""How long the queue already is for each class of resource: what a task at its end must expect to wait."""
+"""How long the queue already is for each class of resource: what a task must expect to wait for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from lepton_ai.kernel.scheduling.fleet import Pool
+import numpy as np
+import numpy.typing as npt
+
 from lepton_ai.kernel.scheduling.groups import Choice, Group
-from lepton_ai.kernel.scheduling.occupancy import Occupancy
-from lepton_ai.kernel.scheduling.timeline import Releases, Timeline, releases_of, share_of_class
+from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
+from lepton_ai.kernel.scheduling.timeline import Releases, Timeline, releases_of
+from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 
 OPENINGS_MAX = 128  # 128 x 0.3 ms = 40 ms; the fluid estimate alone has to do for further shapes
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class _Line:
-    """Those who wait for one class of that size: the shares that they will take, and for how many share-seconds."""
+    """Those who would rather have one class than any other: from the head, and summed up."""
 
-    size: tuple[int, int, int]
     releases: Releases
-    ahead: float = 0.0
-    work: float = 0.0
-
-
-class _Lane(NamedTuple):
-    """One shape in one line. `opening` is the moment at which the nodes really have room for it."""
-
-    line: _Line
-    share: float
-    opening: float
+    keys: Floats  # ascending
+    shares: Floats  # of the class, of all from the head down to here; one more than keys
+    work: Floats  # the same in share-seconds
+    gone_share: float = 0.0  # of those that have started in this walk
+    gone_work: float = 0.0
 
 
 class Backlog:
@@ -41,53 +38,63 @@ class Backlog:
     the nodes really have room. Reservations are exact instead.
     """
 
-    def __init__(self, occupancy: Occupancy) -> None:
-        self._occupancy = occupancy
+    def __init__(self, waiting: Waiting, ranking: Ranking, occupancy: Occupancy, ahead: Ahead) -> None:
+        self._waiting, self._ranking, self._occupancy, self._ahead = waiting, ranking, occupancy, ahead
+        self._lines: dict[int, _Line] = {}
+        self._openings: dict[tuple[int, int], float] = {}
         self._timeline: Timeline | None = None
-        self._lines: dict[str, _Line] = {}
-        self._lanes: dict[tuple[int, int], _Lane] = {}
-        self._openings = 0
+        self._started: list[int] = []
 
-    def earliest(self, group: Group, choices: Sequence[Choice]) -> tuple[Choice, float]:
-        """Return the choice on which the next task of `group` ends first if it joins now, and after what delay."""
+    def earliest(self, row: int, group: Group, choices: Sequence[Choice]) -> tuple[Choice, float]:
+        """Return the choice on which the task of `row` ends first, and after what delay it would start there."""
         best, least, end = choices[0], math.inf, math.inf
-        line: _Line | None = None
-        fluid = 0.0
+        key = float(self._ranking.key[row])
         for choice in choices:
-            lane = self._lanes.get((group.number, choice[1])) or self._open_lane(group, choice[1])
-            if lane.line is not line:  # nodes with and without accelerators stand in one line
-                line = lane.line
-                fluid = line.releases.delay(line.ahead + lane.share, line.work / line.ahead if line.ahead else 0.0)
-            delay = fluid if fluid > lane.opening else lane.opening
+            code, share = group.lines[choice[1]]
+            line = self._lines.get(code) or self._open(code)
+            at = int(np.searchsorted(line.keys, key, side="right"))
+            ahead, work = line.shares[at] - line.gone_share, line.work[at] - line.gone_work
+            fluid = line.releases.delay(ahead + share, work / ahead if ahead > 0 else 0.0)
+            delay = max(fluid, self._opening(group, choice[1]))
             if delay + choice[0] < end:
                 best, least, end = choice, delay, delay + choice[0]
         return best, least
 
-    def join(self, group: Group, option: int, seconds: float) -> None:
-        """Let a task of `group`, which will run for `seconds`, wait for `option`."""
-        lane = self._lanes.get((group.number, option)) or self._open_lane(group, option)
-        lane.line.ahead += lane.share
-        lane.line.work += lane.share * seconds
+    def start(self, row: int) -> None:
+        """Take note that the task of `row` stands in no line any more."""
+        self._started.append(row)
+        code, share, work = self._waiting.place_in_line(row)
+        line = self._lines.get(code)
+        if line is not None:
+            line.gone_share += share
+            line.gone_work += work
 
-    def _open_lane(self, group: Group, option: int) -> _Lane:
-        pool, shape = group.options[option].pool, group.shape
-        line = self._lines.get(pool.name) or self._open_line(pool)
-        devices = shape.devices * shape.share_milli
-        share = shape.size * share_of_class(shape.cpu_milli, shape.memory_bytes, devices, line.size)
-        lane = _Lane(line, share, self._opening(group, option))
-        self._lanes[group.number, option] = lane
-        return lane
-
-    def _open_line(self, pool: Pool) -> _Line:
-        fleet, free, holdings = self._occupancy.fleet, self._occupancy.free, self._occupancy.holdings()
-        line = _Line(fleet.class_size(pool.classes[0]), releases_of(fleet, free, holdings, pool.name))
-        self._lines[pool.name] = line
+    def _open(self, code: int) -> _Line:
+        fleet = self._occupancy.fleet
+        rows, shares, work = self._waiting.line(code, but=self._started)
+        by = np.argsort(self._ranking.key[rows], kind="stable")
+        line = self._lines[code] = _Line(
+            releases_of(fleet, self._occupancy.free, self._ahead.holdings(), fleet.class_names[code]),
+            self._ranking.key[rows][by],
+            _from_the_head(shares[by]),
+            _from_the_head(work[by]),
+        )
         return line
 
     def _opening(self, group: Group, option: int) -> float:
-        if len(group.options) == 1 or self._openings >= OPENINGS_MAX:
+        if len(group.options) == 1:
             return 0.0
-        self._openings += 1
-        self._timeline = self._timeline or self._occupancy.timeline()
+        known = self._openings.get((group.number, option))
+        if known is not None:
+            return known
+        if len(self._openings) >= OPENINGS_MAX:
+            return 0.0
+        self._timeline = self._timeline or self._ahead.timeline()
         opening = self._timeline.opening(group.shape, group.options[option].pool)
-        return math.inf if opening is None else opening.seconds
+        seconds = self._openings[group.number, option] = math.inf if opening is None else opening.seconds
+        return seconds
+
+
+def _from_the_head(amounts: Floats) -> Floats:
+    """Return how much stands at each place and ahead of it, for amounts that begin at the tail; 0 beyond the head."""
+    return np.append(np.cumsum(amounts[::-1])[::-1], 0.0)

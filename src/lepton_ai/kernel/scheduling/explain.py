@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from lepton_ai.errors import NotFound
-from lepton_ai.kernel.scheduling.allocate import rooms_in
-from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_of, shape_of
-from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool, holdings_of
-from lepton_ai.kernel.scheduling.order import expectation_on
+from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_of, rooms_of, shape_of
+from lepton_ai.kernel.scheduling.expectation import expectation_on
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool
+from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.reasons import counted_lacks, needs, shortage
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, RunningTask, Snapshot, Wait, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import Timeline
@@ -58,14 +59,15 @@ class _World:
     @classmethod
     def of(cls, snapshot: Snapshot, plan: Plan) -> _World:
         fleet = Fleet(snapshot.nodes)
-        free, holdings = fleet.ledger(), holdings_of(snapshot, fleet)
+        occupancy, now = Occupancy(fleet), snapshot.now.timestamp()
+        for task in snapshot.running:
+            end = math.inf if task.expected_end is None else task.expected_end.timestamp()
+            occupancy.hold((task.id, task.name), task.allocations, end)
         names = {task.id: task.name for task in snapshot.waiting}
         for start in plan.placements:
             seconds = start.terms.get("expected_seconds_p80", start.expected_seconds)
-            holdings += [fleet.holding(held, seconds, names.get(start.task_id, "")) for held in start.allocations]
-        for holding in holdings:
-            free.take(holding)
-        return cls(snapshot, fleet, free, Timeline(free, holdings))
+            occupancy.hold((start.task_id, names.get(start.task_id, "")), start.allocations, now + seconds)
+        return cls(snapshot, fleet, occupancy.free, Ahead(occupancy, now).timeline())
 
 
 def _running(task: RunningTask, placement: Placement | None, snapshot: Snapshot) -> Explanation:
@@ -146,8 +148,9 @@ def _candidates(task: WaitingTask, world: _World) -> tuple[Candidate, ...]:
 def _candidate(task: WaitingTask, shape: Shape, option: Option, world: _World) -> Candidate:
     pool, now = option.pool, world.snapshot.now
     expected = expectation_on(task.expectations, pool.classes)
-    rows = np.flatnonzero(pool.nodes)
-    rooms = rooms_in(shape, pool, world.free, rows)
+    rows, free = pool.rows, world.free
+    eligible = None if pool.eligible is None else pool.eligible[rows]
+    rooms = rooms_of(shape, free.cpu[rows], free.memory[rows], free.devices[rows], eligible)
     best = rows[np.lexsort((rows, -world.free.cpu[rows], -rooms))][:BEST_NODES_MAX].tolist()
     by_row = dict(zip(rows.tolist(), rooms.tolist(), strict=True))
     opening = world.timeline.opening(shape, pool)

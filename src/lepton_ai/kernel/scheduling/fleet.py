@@ -1,38 +1,20 @@
-"""The nodes of a snapshot as arrays: what they have (Fleet), what is free (Ledger), and who holds it (Holding)."""
+"""The nodes of a snapshot as arrays: what they have (Fleet), and what is free (Ledger)."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from lepton_ai.kernel.scheduling.snapshot import NodeView, RunningTask, Snapshot
-from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
+from lepton_ai.kernel.scheduling.snapshot import NodeView
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-SOON_SECONDS = 1.0  # nothing ends at this very moment: the pass is about what is free now
-OVERDUE_SECONDS_MIN = 30.0  # a task that is just overdue is given this long
-
-
-class Holding(NamedTuple):
-    """What one replica holds on one node, and in how many seconds it is expected to let go (infinite: never)."""
-
-    ends_in: float
-    node: int
-    cpu_milli: int
-    memory_bytes: int
-    devices: tuple[tuple[int, int], ...]  # column and thousandths
-    resource_class: str
-    task_name: str
-    is_overdue: bool = False
 
 
 class Ledger:
@@ -53,13 +35,6 @@ class Ledger:
     def copy(self) -> Ledger:
         return Ledger(self.cpu.copy(), self.memory.copy(), self.devices.copy())
 
-    def take(self, holding: Holding) -> None:
-        """Subtract what `holding` has; amounts may fall below zero where a node lost capacity under its tasks."""
-        self.cpu_cells[holding.node] -= holding.cpu_milli
-        self.memory_cells[holding.node] -= holding.memory_bytes
-        for column, share in holding.devices:
-            self.device_cells[holding.node * self.width + column] -= share
-
     def devices_of(self, node: int) -> list[int]:
         """Return what is free of each device of `node`."""
         start = node * self.width
@@ -72,6 +47,8 @@ class Pool:
 
     classes: tuple[str, ...]
     nodes: Bools  # which nodes count
+    rows: Ints  # the same as numbers
+    place: Ints  # of each node among `rows`; -1 elsewhere
     eligible: Bools | None  # which devices of each node; None for CPU work
     columns: Sequence[tuple[int, ...]]  # the same for one node at a time
     devices_milli: int  # thousandths of all devices
@@ -103,11 +80,16 @@ class Fleet:
         self.cpu_classes = tuple(sorted({node.cpu_class for node in self.nodes if node.is_schedulable}))
         codes = {name: code for code, name in enumerate(self.cpu_classes)}
         self.cpu_class = np.array([codes.get(node.cpu_class, -1) for node in self.nodes], dtype=np.int64)
+        self.class_names = self._class_names()
+        self.class_codes = {name: code for code, name in enumerate(self.class_names)}
         self.no_columns: Sequence[tuple[int, ...]] = ((),) * len(self.nodes)
         self._read_devices()
         self._device_pools: dict[tuple[str, int, int], Pool] = {}
         self._cpu_pools: dict[bool, tuple[Pool, ...]] = {}
         self._sizes: dict[str, tuple[int, int, int]] = {}
+
+    def _class_names(self) -> list[str]:
+        return sorted({n.cpu_class for n in self.nodes} | {d.kind for n in self.nodes for d in n.devices})
 
     def _read_devices(self) -> None:
         width = max((len(node.devices) for node in self.nodes), default=0) or 1
@@ -175,7 +157,11 @@ class Fleet:
             makes[Make(cpu[row], memory[row], devices)] += 1
         milli = 0 if eligible is None else int(self.device_total[eligible].sum())
         takes = eligible is None and bool(self.has_devices[nodes].any())
-        return Pool(classes, nodes, eligible, columns, milli, takes, tuple(makes.items()), "+".join(classes))
+        rows = np.flatnonzero(nodes)
+        place = np.full(len(nodes), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        makers = tuple(makes.items())
+        return Pool(classes, nodes, rows, place, eligible, columns, milli, takes, makers, "+".join(classes))
 
     def class_size(self, resource_class: str) -> tuple[int, int, int]:
         """Return CPU, memory and device thousandths of the nodes that have `resource_class`."""
@@ -191,38 +177,3 @@ class Fleet:
             code = self.cpu_classes.index(resource_class) if resource_class in self.cpu_classes else -2
             nodes, devices = self.is_schedulable & (self.cpu_class == code), 0
         return int(self.cpu_total[nodes].sum()), int(self.memory_total[nodes].sum()), devices
-
-    def holding(self, allocation: Allocation, ends_in: float, task_name: str, *, is_overdue: bool = False) -> Holding:
-        """Return `allocation` as rows and columns; devices that the node no longer has are left out."""
-        row = self.index[allocation.node]
-        devices: tuple[tuple[int, int], ...] = ()
-        if allocation.devices:
-            found = [(self.columns.get((row, d.device_id), -1), d.share_milli) for d in allocation.devices]
-            devices = tuple([pair for pair in found if pair[0] >= 0])
-        cpu, memory = allocation.cpu_milli, allocation.memory_bytes
-        return Holding(ends_in, row, cpu, memory, devices, allocation.resource_class, task_name, is_overdue)
-
-
-def holdings_of(snapshot: Snapshot, fleet: Fleet) -> list[Holding]:
-    """Return what running tasks hold on the nodes that there are."""
-    holdings = []
-    for task in sorted(snapshot.running, key=lambda t: t.id):
-        ends_in, is_overdue = seconds_left(task, snapshot.now)
-        for allocation in task.allocations:
-            if allocation.node in fleet.index:
-                holdings.append(fleet.holding(allocation, ends_in, task.name, is_overdue=is_overdue))
-    return holdings
-
-
-def seconds_left(task: RunningTask, now: datetime) -> tuple[float, bool]:
-    """Return in how many seconds `task` is expected to end, and whether it is overdue.
-
-    A task that is overdue by some time is assumed to need that time once more (at least OVERDUE_SECONDS_MIN): durations
-    have heavy tails, so the longer a task has outlived its estimate, the longer it is likely to go on.
-    """
-    if task.expected_end is None:
-        return math.inf, False
-    left = (task.expected_end - now).total_seconds()
-    if left < 0:
-        return max(-left, OVERDUE_SECONDS_MIN), True
-    return max(left, SOON_SECONDS), False

@@ -1,16 +1,16 @@
-"""The waiting tasks by shape, with what each is expected to take on each option."""
+"""Tasks of one shape: what could hold them, what has room now, and what each is expected to take on each option."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, options_of, shape_of
+from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet
-from lepton_ai.kernel.scheduling.order import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.reasons import impossible
 from lepton_ai.kernel.scheduling.snapshot import Refusal, WaitingTask
+from lepton_ai.kernel.scheduling.timeline import share_of_class
 
 # Median of the seconds on one option, its number, and the 80th percentile: sorted as it is, the fastest comes first.
 Choice = tuple[float, int, float]
@@ -30,48 +30,33 @@ class Group:
     options: tuple[Option, ...]
     never: tuple[Refusal, str] | None
     tiers: tuple[Tier, ...]
+    lines: tuple[tuple[int, float], ...]  # by option: code of the class, and the share of it that the gang takes
 
 
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """By row of the queue: its group, its options from the most to the least welcome, its least cost."""
+class Groups:
+    """Every shape that was ever asked for on this fleet; each is matched against the fleet once."""
 
-    groups: Sequence[Group]
-    group_of: Sequence[Group]
-    choices: Sequence[Sequence[Choice]]
-    costs: Sequence[float]
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.all: list[Group] = []
+        self._by_shape: dict[Shape, Group] = {}
+        self._by_numbers: dict[tuple[object, ...], Group] = {}
 
-
-def grouped(waiting: Sequence[WaitingTask], fleet: Fleet) -> Grouped:
-    """Group `waiting`; each shape is matched against the fleet once."""
-    by_shape: dict[Shape, Group] = {}
-    by_numbers: dict[tuple[object, ...], Group] = {}
-    group_of, all_choices, costs = [], [], []
-    for task in waiting:
+    def of(self, task: WaitingTask) -> Group:
+        """Return the group of a task."""
         numbers = numbers_of(task.demand)
-        group = by_numbers.get(numbers)
+        group = self._by_numbers.get(numbers)
         if group is None:
             shape = shape_of(task.demand)
-            group = by_numbers[numbers] = by_shape.get(shape) or _group(len(by_shape), shape, fleet)
-            by_shape[shape] = group
-        choices, least = _choices(task, group)
-        group_of.append(group)
-        all_choices.append(choices)
-        costs.append(least)
-    return Grouped(tuple(by_shape.values()), group_of, all_choices, costs)
+            group = self._by_shape.get(shape)
+            if group is None:
+                group = self._by_shape[shape] = _group(len(self.all), shape, self.fleet)
+                self.all.append(group)
+            self._by_numbers[numbers] = group
+        return group
 
 
-def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
-    options = options_of(shape, fleet)
-    welcome: list[tuple[int, str, float]] = []
-    last: list[tuple[int, str, float]] = []
-    for position, (pool, share) in enumerate(options):
-        tier = last if pool.takes_device_room else welcome
-        tier.append((position, pool.name if len(pool.classes) == 1 else "", share))
-    return Group(number, shape, options, impossible(shape, options, fleet), (tuple(welcome), tuple(last)))
-
-
-def _choices(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
+def choices_of(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
     """Return the options from the most to the least welcome, and the least cost (seconds x share) of any."""
     choices: list[Choice] = []
     least = math.inf
@@ -91,3 +76,22 @@ def _choices(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
             found.sort()
         choices += found
     return choices, least
+
+
+def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
+    options = options_of(shape, fleet)
+    welcome: list[tuple[int, str, float]] = []
+    last: list[tuple[int, str, float]] = []
+    for position, (pool, share) in enumerate(options):
+        tier = last if pool.takes_device_room else welcome
+        tier.append((position, pool.name if len(pool.classes) == 1 else "", share))
+    never = impossible(shape, options, fleet)
+    lines = tuple(_line(shape, option, fleet) for option in options)
+    return Group(number, shape, options, never, (tuple(welcome), tuple(last)), lines)
+
+
+def _line(shape: Shape, option: Option, fleet: Fleet) -> tuple[int, float]:
+    name = option.pool.classes[0]
+    devices = shape.devices * shape.share_milli
+    share = share_of_class(shape.cpu_milli, shape.memory_bytes, devices, fleet.class_size(name))
+    return fleet.class_codes[name], shape.size * share

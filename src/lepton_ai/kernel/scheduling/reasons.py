@@ -96,10 +96,10 @@ def shortage(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, node: int) ->
 def _next(opening: Opening | None, what: str) -> str:
     if opening is None:
         return "nobody can say when more is free: what holds it runs until it is stopped"
-    if opening.holding is None:
+    if not opening.ends:
         return f"{what} free now, but kept for a task before it"
-    late = ", which is overdue," if opening.holding.is_overdue else ""
-    return f"{what} expected in {in_words(opening.seconds)} when '{opening.holding.task_name}'{late} ends"
+    late = ", which is overdue," if opening.is_overdue else ""
+    return f"{what} expected in {in_words(opening.seconds)} when '{opening.ends}'{late} ends"
 
 
 def _closest(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger) -> int:

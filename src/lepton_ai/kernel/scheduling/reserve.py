@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lepton_ai.kernel.scheduling.allocate import Room, Spot, cursor_for
 from lepton_ai.kernel.scheduling.demand import Shape
-from lepton_ai.kernel.scheduling.fleet import Fleet, Holding, Ledger, Pool
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool
+from lepton_ai.kernel.scheduling.held import Holdings
+from lepton_ai.kernel.scheduling.seats import Room, Seats, Spot, take
 from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
 
 PLENTY = 2**60  # nothing is reserved on a node: any amount is left
@@ -29,7 +30,7 @@ class Reservation:
     opening: Opening
     spots: tuple[Spot, ...]
     spare: Ledger
-    holdings: tuple[Holding, ...]
+    holdings: Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +47,40 @@ class Claim:
 def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
     """Choose the nodes and devices that `claim` will take at its opening."""
     then = _free_then(claim, opening, timeline, fleet.ledger())
-    spots = cursor_for(claim.shape, claim.pool, Room(fleet, then, then, [])).find()
+    spots = Seats(claim.shape, claim.pool, Room(fleet, then, [])).find()
     if spots is None:
         return None
-    holdings = holdings_at(spots, claim.shape, claim.task_name, opening.seconds + claim.p80, fleet)
     nodes = frozenset(node for node, _ in spots)
     spare = _plenty(then, nodes)
     for node in nodes:
         spare.cpu[node], spare.memory[node], spare.devices[node] = then.cpu[node], then.memory[node], then.devices[node]
-    for holding in holdings:
-        spare.take(holding)
-    return Reservation(claim.task_id, claim.task_name, opening.seconds, opening, tuple(spots), spare, tuple(holdings))
+    take(spare, spots, claim.shape)
+    holdings = holdings_of(spots, claim, opening.seconds + claim.p80, fleet)
+    return Reservation(claim.task_id, claim.task_name, opening.seconds, opening, tuple(spots), spare, holdings)
 
 
-def holdings_at(spots: Sequence[Spot], shape: Shape, name: str, ends_in: float, fleet: Fleet) -> list[Holding]:
-    """Return what a task of that shape and name holds on `spots` until `ends_in` seconds from now."""
-    holdings = []
-    devices: tuple[tuple[int, int], ...]
-    for row, columns in spots:
-        resource_class, devices = fleet.nodes[row].cpu_class, ()
-        if columns:
-            resource_class = fleet.nodes[row].devices[columns[0]].kind
-            devices = tuple([(column, shape.share_milli) for column in columns])
-        holdings.append(Holding(ends_in, row, shape.cpu_milli, shape.memory_bytes, devices, resource_class, name))
-    return holdings
+def holdings_of(spots: Sequence[Spot], claim: Claim, ends_in: float, fleet: Fleet) -> Holdings:
+    """Return what the task of `claim` holds on `spots` until `ends_in` seconds from now."""
+    count, shape = len(spots), claim.shape
+    devices = np.zeros((count, fleet.device_total.shape[1]), dtype=np.int64)
+    for row, (_, columns) in enumerate(spots):
+        for column in columns:
+            devices[row, column] += shape.share_milli
+    node = np.array([node for node, _ in spots], dtype=np.int64)
+    classes = [fleet.nodes[n].devices[c[0]].kind if c else fleet.nodes[n].cpu_class for n, c in spots]
+    codes = np.array([fleet.class_codes[name] for name in classes], dtype=np.int64)
+    cpu, memory = (np.full(count, amount, dtype=np.int64) for amount in (shape.cpu_milli, shape.memory_bytes))
+    on_time = np.zeros(count, dtype=np.bool_)
+    return Holdings(
+        np.full(count, ends_in),
+        node,
+        cpu,
+        memory,
+        devices,
+        on_time,
+        np.full(count, claim.task_name, dtype=np.object_),
+        codes,
+    )
 
 
 def _free_then(claim: Claim, opening: Opening, timeline: Timeline, then: Ledger) -> Ledger:

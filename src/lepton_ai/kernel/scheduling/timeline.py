@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
-from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Holding, Ints, Ledger, Pool
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
+from lepton_ai.kernel.scheduling.held import Holdings
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first moment at which a shape has room, and what ends then, and where."""
+    """The first moment at which a shape has room, and where; what ends then ("" for what is free now)."""
 
     seconds: float
     node: int
-    holding: Holding | None
+    ends: str
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +42,19 @@ class _View:
 class Timeline:
     """Free amounts of every node after each release, sorted by node and time; each node's first row is now."""
 
-    def __init__(self, free: Ledger, holdings: Sequence[Holding]) -> None:
-        ending = [holding for holding in holdings if holding.ends_in < math.inf]
+    def __init__(self, free: Ledger, holdings: Holdings) -> None:
+        ending = np.flatnonzero(holdings.ends_in < math.inf)
         nodes = len(free.cpu)
-        node = np.concatenate([np.arange(nodes), np.array([h.node for h in ending], dtype=np.int64)])
-        time = np.concatenate([np.zeros(nodes), np.array([h.ends_in for h in ending], dtype=np.float64)])
-        devices = np.zeros((len(ending), free.devices.shape[1]), dtype=np.int64)
-        for row, holding in enumerate(ending):
-            for column, share in holding.devices:
-                devices[row, column] = share
+        node = np.concatenate([np.arange(nodes), holdings.node[ending]])
+        time = np.concatenate([np.zeros(nodes), holdings.ends_in[ending]])
         order = np.lexsort((time, node))
-        self._ending = ending
-        self.node, self.time, self._source = node[order], time[order], order - nodes
+        self._holdings = holdings
+        self.node, self.time = node[order], time[order]
+        self._source = np.concatenate([np.full(nodes, -1), ending])[order]
         self._first = np.flatnonzero(order < nodes)
-        cpu = np.concatenate([free.cpu, np.array([h.cpu_milli for h in ending], dtype=np.int64)])
-        memory = np.concatenate([free.memory, np.array([h.memory_bytes for h in ending], dtype=np.int64)])
-        self.cpu, self.memory = self._added_up(cpu[order]), self._added_up(memory[order])
-        self.devices = self._added_up(np.concatenate([free.devices, devices])[order])
+        self.cpu = self._added_up(np.concatenate([free.cpu, holdings.cpu[ending]])[order])
+        self.memory = self._added_up(np.concatenate([free.memory, holdings.memory[ending]])[order])
+        self.devices = self._added_up(np.concatenate([free.devices, holdings.devices[ending]])[order])
         self._views: dict[int, _View] = {}
 
     def _added_up(self, steps: Ints) -> Ints:
@@ -74,8 +70,10 @@ class Timeline:
         row = _row_of_opening(rooms_of(shape, view.cpu, view.memory, view.devices, view.eligible), shape.size, view)
         if row is None:
             return None
-        source = int(self._source[view.rows[row]])
-        return Opening(float(view.time[row]), int(view.node[row]), self._ending[source] if source >= 0 else None)
+        source, seconds, node = int(self._source[view.rows[row]]), float(view.time[row]), int(view.node[row])
+        if source < 0:
+            return Opening(seconds, node, "")
+        return Opening(seconds, node, str(self._holdings.names[source]), bool(self._holdings.overdue[source]))
 
     def nodes_with_room(self, shape: Shape, pool: Pool, seconds: float) -> Ints:
         """Return the nodes of the pool that can take at least one replica at that moment or before."""
@@ -133,17 +131,20 @@ class Releases:
         return self.times[at] + rounds * seconds_each
 
 
-def releases_of(fleet: Fleet, free: Ledger, holdings: Sequence[Holding], resource_class: str) -> Releases:
+def releases_of(fleet: Fleet, free: Ledger, holdings: Holdings, resource_class: str) -> Releases:
     """Add up what is free and the expected ends of what is held on `resource_class`."""
     size = fleet.class_size(resource_class)
     free_share = _free_share(fleet, free, resource_class, size)
-    ending = [h for h in holdings if h.resource_class == resource_class and h.ends_in < math.inf]
-    ending.sort(key=itemgetter(0))  # by when they end
+    on_class = holdings.resource_class == fleet.class_codes.get(resource_class, -2)
+    rows = np.flatnonzero(on_class & (holdings.ends_in < math.inf))
+    rows = rows[np.argsort(holdings.ends_in[rows], kind="stable")]
     if size[2]:
-        shares = [sum([share for _, share in h.devices]) / size[2] for h in ending]
+        shares = holdings.devices[rows].sum(axis=1) / size[2]
     else:
-        shares = [share_of_class(h.cpu_milli, h.memory_bytes, 0, size) for h in ending]
-    return Releases((0.0, *[h.ends_in for h in ending]), tuple(np.cumsum([free_share, *shares]).tolist()))
+        cpu = holdings.cpu[rows] / size[0] if size[0] else np.zeros(len(rows))
+        shares = np.maximum(cpu, holdings.memory[rows] / size[1] if size[1] else 0.0)
+    times = (0.0, *holdings.ends_in[rows].tolist())
+    return Releases(times, tuple(np.cumsum([free_share, *shares.tolist()]).tolist()))
 
 
 def share_of_class(cpu_milli: int, memory_bytes: int, devices_milli: int, size: tuple[int, int, int]) -> float:

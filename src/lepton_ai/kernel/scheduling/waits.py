@@ -1,46 +1,36 @@
-"""Turns what the pass could not start into waits that a user can read, with an expected start."""
+"""Turns what a walk could not start into waits that a user can read, with an expected start."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from lepton_ai.kernel.scheduling.groups import Choice, Group, Grouped
-from lepton_ai.kernel.scheduling.occupancy import Occupancy
-from lepton_ai.kernel.scheduling.order import Queue
+from lepton_ai.kernel.scheduling.groups import Choice, Group
+from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.reasons import busy, in_words, needs
 from lepton_ai.kernel.scheduling.reserve import Reservation
-from lepton_ai.kernel.scheduling.snapshot import Refusal, Wait, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Refusal, Wait
 from lepton_ai.kernel.scheduling.timeline import Timeline
+from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
+from lepton_ai.kernel.scheduling.walk import Blocked
 
 EXACT_SHAPES_MAX = 64  # 64 shapes x 0.5 ms = 32 ms; shapes further back get the fluid estimate of `backlog`
 START_MAX_SECONDS = 10 * 366 * 86_400.0  # whoever has longer to wait is not promised a date
 
 
-class Blocked(NamedTuple):
-    """A task that does not start, as the pass left it. `could` is the slower option that it declined."""
-
-    row: int
-    rank: int
-    refusal: Refusal
-    choice: Choice | None  # the option that it waits for; None if the cluster could never hold it
-    delay: float
-    could: Choice | None = None
-    reservation: Reservation | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the sentences are read off; `waiting` is by row of the queue."""
+    """What the sentences are read off; rows are those of `waiting`."""
 
     now: datetime
-    waiting: Sequence[WaitingTask]
+    waiting: Waiting
+    ranking: Ranking
+    rank: Callable[[int], int]
     occupancy: Occupancy
-    grouped: Grouped
-    queue: Queue
+    ahead: Ahead
 
 
 class _Text(NamedTuple):
@@ -56,20 +46,20 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
     """Return a wait for each of `blocked`."""
     texts: dict[tuple[int, int], _Text] = {}
     timeline: Timeline | None = None  # made only if one of them needs it
-    kept = _reserved_text(outlook.occupancy.reservations)
+    kept = _reserved_text(outlook.ahead.reservations)
     waits = []
     for item in blocked:
-        row, rank, refusal, choice, _, could, reservation = item
-        group = outlook.grouped.group_of[row]
+        row, refusal, choice, _, could, reservation = item
+        group, task_id = outlook.waiting.groups[row], outlook.waiting.tasks[row].id
         if choice is None:
             waits.append(_for_ever(item, group, outlook))
             continue
         text = texts.get((group.number, choice[1]))
         if text is None:
-            timeline = timeline or outlook.occupancy.timeline()
+            timeline = timeline or outlook.ahead.timeline()
             text = _text_of(group, choice[1], outlook, timeline if len(texts) < EXACT_SHAPES_MAX else None)
             texts[group.number, choice[1]] = text
-        terms = outlook.queue.terms(row, choice, text.share)
+        terms = outlook.ranking.terms(row, choice, text.share)
         sentence = kept if refusal is Refusal.RESERVED else text.busy
         if could is not None:
             terms["declined_seconds"] = could[0]
@@ -78,13 +68,13 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
             terms["reserved_in_seconds"] = reservation.seconds
             sentence = _next_up(item, reservation, group, outlook)
         start = _start(item, text, outlook.now)
-        waits.append(Wait(outlook.waiting[row].id, refusal, sentence, rank, start, terms))
+        waits.append(Wait(task_id, refusal, sentence, outlook.rank(row), start, terms))
     return tuple(waits)
 
 
 def _for_ever(item: Blocked, group: Group, outlook: Outlook) -> Wait:
-    sentence, terms = group.never[1] if group.never else "", outlook.queue.terms_of_impossible(item.row)
-    return Wait(outlook.waiting[item.row].id, item.refusal, sentence, item.rank, None, terms)
+    sentence, terms = group.never[1] if group.never else "", outlook.ranking.terms(item.row)
+    return Wait(outlook.waiting.tasks[item.row].id, item.refusal, sentence, outlook.rank(item.row), None, terms)
 
 
 def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | None) -> _Text:

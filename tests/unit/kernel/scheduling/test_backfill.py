@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lepton_ai.kernel.scheduling.fleet import seconds_left
+from lepton_ai.kernel.scheduling.held import OVERDUE_SECONDS_MIN, SOON_SECONDS
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Plan, Policy, Refusal, RunningTask, Snapshot, Wait, WaitingTask
 from lepton_ai.types.resources import AcceleratorRequest
@@ -97,7 +97,9 @@ def test_the_head_can_start_when_its_reservation_says_so(snapshot: Snapshot) -> 
 
 
 def _ends(one: RunningTask, snapshot: Snapshot) -> datetime:
-    return snapshot.now + timedelta(seconds=seconds_left(one, snapshot.now)[0])
+    left = ((one.expected_end or snapshot.now) - snapshot.now).total_seconds()
+    assumed = max(-left, OVERDUE_SECONDS_MIN) if left < 0 else max(left, SOON_SECONDS)
+    return snapshot.now + timedelta(seconds=assumed)
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,201 @@
+"""The scheduler that remembers: it is told what changed, and looks again at what that touches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from lepton_ai.kernel.scheduling.collector import paused_collector
+from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
+from lepton_ai.kernel.scheduling.groups import Group, Groups
+from lepton_ai.kernel.scheduling.occupancy import Occupancy
+from lepton_ai.kernel.scheduling.reasons import in_words
+from lepton_ai.kernel.scheduling.snapshot import NodeView, Placement, Plan, Policy, RunningTask, Snapshot, WaitingTask
+from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
+from lepton_ai.kernel.scheduling.waits import Outlook, waits_of
+from lepton_ai.kernel.scheduling.walk import Started, Walk
+
+FREED_MAX = 64  # if more nodes have room again, every shape is looked at anew
+HEAD_ROWS = 64  # so many at the head, of those that cannot start, are asked whether they want a reservation
+RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
+
+
+class Scheduler:
+    """The state of the world as the scheduler needs it: nodes, who runs where, who waits.
+
+    `plan` gives the same answers as `schedule` does for a snapshot of that state, but looks only at the shapes for
+    which something may have changed: those of new tasks, those that fit a node where something became free, those that
+    wait for a reservation or a faster class, and the head of the queue. What it places counts as running from then on;
+    whoever does not carry a placement out says so by `submit`, which takes the task back into the queue.
+    """
+
+    def __init__(self, nodes: Iterable[NodeView] = (), policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
+        self.policy = policy
+        self._running: dict[str, RunningTask] = {}
+        self._waiting = Waiting()
+        self.set_nodes(nodes)
+
+    def set_nodes(self, nodes: Iterable[NodeView]) -> None:
+        """Replace the nodes; everything is reckoned anew."""
+        self._nodes = tuple(nodes)
+        self.fleet = Fleet(self._nodes)
+        self._groups, self._occupancy = Groups(self.fleet), Occupancy(self.fleet)
+        self._is_open = np.zeros(0, dtype=np.bool_)  # by group: some task of it may start
+        tasks, self._waiting = self._waiting.tasks, Waiting()
+        for task in self._running.values():
+            self._hold(task)
+        self._fresh: set[str] = set()
+        for waiting in tasks:
+            self.submit(waiting)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Bring the state up to `snapshot`, at the cost of what differs from what is known."""
+        if snapshot.nodes != self._nodes:
+            self.set_nodes(snapshot.nodes)
+        waiting = {task.id: task for task in snapshot.waiting}
+        running = {task.id: task for task in snapshot.running}
+        known = [*self._waiting.row_of, *self._running]
+        for task_id in known:
+            if task_id not in waiting and task_id not in running:
+                self.forget(task_id)
+        for task_id in sorted(running):
+            if running[task_id] != self._running.get(task_id):
+                self.run(running[task_id])
+        for task_id in sorted(waiting):
+            row = self._waiting.row_of.get(task_id)
+            if row is None or (self._waiting.tasks[row] is not waiting[task_id]):
+                self.submit(waiting[task_id])
+
+    def submit(self, task: WaitingTask) -> None:
+        """Let a task wait. One that waits already is replaced; one that held something gives it back."""
+        self.forget(task.id)
+        group = self._groups.of(task)
+        self._waiting.add(task, group)
+        self._fresh.add(task.id)
+        if group.number >= len(self._is_open):
+            self._is_open = np.concatenate([self._is_open, np.ones(64, dtype=np.bool_)])
+
+    def run(self, task: RunningTask) -> None:
+        """Let a task hold its allocations; it no longer waits."""
+        if task.id in self._waiting.row_of:
+            self._waiting.remove(task.id)
+        before, self._running[task.id] = self._running.get(task.id), task
+        if before is not None and before.allocations == task.allocations:
+            self._occupancy.held.set_end(task.id, _moment(task.expected_end))
+        else:
+            self._hold(task)
+
+    def forget(self, task_id: str) -> None:
+        """Drop a task, whether it waits or runs; what it held is free."""
+        if task_id in self._waiting.row_of:
+            self._waiting.remove(task_id)
+        if task_id in self._occupancy.held:
+            self._occupancy.release(task_id)
+        self._running.pop(task_id, None)
+
+    def _hold(self, task: RunningTask) -> None:
+        self._occupancy.hold((task.id, task.name), task.allocations, _moment(task.expected_end))
+
+    def plan(self, now: datetime, tell: Collection[str] | None = ()) -> Plan:
+        """Decide what starts now. The waits are those of new tasks and of those to `tell`; None tells everybody."""
+        with paused_collector():
+            return self._plan(now, tell)
+
+    def _plan(self, now: datetime, tell: Collection[str] | None) -> Plan:
+        self._occupancy.seats.shorten_log()
+        self._reopen()
+        ranking = self._waiting.ranking(now.timestamp(), self.policy)
+        row_of = self._waiting.row_of
+        told = {row_of[name] for name in {*self._fresh, *tell} if name in row_of} if tell is not None else None
+        order = ranking.order(self._rows(ranking, told))
+        walk = Walk(self._waiting, ranking, self._occupancy, self.policy)
+        walk.go(order, range(len(row_of)) if told is None else told)
+        for number in walk.full:
+            self._is_open[number] = False
+        rank = _ranks(ranking, order, len(self._waiting))
+        placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
+        outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
+        plan = Plan(placements, waits_of(walk.blocked, outlook))
+        self._fresh.clear()
+        for one in placements:
+            task = self._waiting.tasks[self._waiting.row_of[one.task_id]]
+            self._running[task.id] = started(task, one, now)
+            self._waiting.remove(task.id)
+        return plan
+
+    def _rows(self, ranking: Ranking, told: Collection[int] | None) -> Ints:
+        """Return the rows to consider: all of open shapes, all that are told, and the head of the queue."""
+        if told is None:
+            return np.arange(len(self._waiting))
+        is_in = np.zeros(len(self._waiting), dtype=np.bool_)
+        is_in[self._waiting.in_groups(self._is_open)] = True
+        is_in[list(told)] = True
+        if self.policy.reservations:
+            is_in[ranking.best(np.flatnonzero(~is_in), max(HEAD_ROWS, self.policy.reservations))] = True
+        return np.flatnonzero(is_in)
+
+    def _reopen(self) -> None:
+        """Open the shapes of which a replica fits where something became free."""
+        freed, self._occupancy.freed = self._occupancy.freed, set()
+        closed = [group for group in self._groups.all if not self._is_open[group.number]]
+        for group in closed:
+            if len(freed) > FREED_MAX or self._fits_one_of(group, freed):
+                self._is_open[group.number] = True
+
+    def _fits_one_of(self, group: Group, nodes: Iterable[int]) -> bool:
+        shape, free = group.shape, self._occupancy.free
+        for node in nodes:
+            if shape.cpu_milli > free.cpu_cells[node] or shape.memory_bytes > free.memory_cells[node]:
+                continue
+            if not shape.devices:
+                return True
+            amounts = free.devices_of(node)
+            for option in group.options:
+                fitting = sum(amounts[column] >= shape.share_milli for column in option.pool.columns[node])
+                if fitting >= (shape.devices if shape.share_milli == 1000 else 1):
+                    return True
+        return False
+
+    def _placement(self, started: Started, ranking: Ranking, rank: Callable[[int], int]) -> Placement:
+        row, choice, allocations = started
+        task, group = self._waiting.tasks[row], self._waiting.groups[row]
+        terms = ranking.terms(row, choice, group.options[choice[1]].share)
+        terms["rank"] = float(rank(row))
+        nodes = {allocation.node for allocation in allocations}
+        where = f"node {allocations[0].node}" if len(allocations) == 1 else f"{len(nodes)} nodes"
+        length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
+        why = _why_this(group, choice[1], self._waiting.choices[row][0][1])
+        return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
+
+
+def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTask:
+    """Return `task` as it runs once `placement` is carried out."""
+    seconds = min(placement.terms["expected_seconds_p80"], SECONDS_MAX)
+    end = None if task.is_service else now + timedelta(seconds=seconds)
+    return RunningTask(task.id, task.name, placement.allocations, end)
+
+
+def _moment(end: datetime | None) -> float:
+    return math.inf if end is None else end.timestamp()
+
+
+def _ranks(ranking: Ranking, order: Sequence[int], everyone: int) -> Callable[[int], int]:
+    """Return what tells the rank of a row: counted when asked for if few will ask, else off the sorted queue."""
+    if len(order) <= RANKED_MAX:
+        return ranking.rank
+    places = {row: rank for rank, row in enumerate(ranking.order(np.arange(everyone)), start=1)}
+    return places.__getitem__
+
+
+def _why_this(group: Group, taken: int, best: int) -> str:
+    pool, classes = group.options[taken].pool, len(group.options)
+    if classes == 1:
+        return f"{pool.name}, the only class that fits"
+    if taken == best:
+        return f"{pool.name}, the best of {classes} classes that fit"
+    busy = "every node without accelerators" if pool.takes_device_room else group.options[best].pool.name
+    return f"{pool.name}; {busy} is busy, and waiting for it would take longer"

@@ -1,0 +1,155 @@
+"""The waiting tasks as columns: the order of the whole queue is one expression over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from lepton_ai.kernel.scheduling.expectation import SECONDS_MIN, WEIGHT_MAX
+from lepton_ai.kernel.scheduling.fleet import Bools, Ints
+from lepton_ai.kernel.scheduling.groups import Choice, Group, choices_of
+from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
+
+Floats = npt.NDArray[np.float64]
+
+START_ROWS = 64
+_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line")
+STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
+LONGEST_WAIT = 1e10  # in seconds; keeps those who starve in the order of their waits
+
+
+class Waiting:
+    """One row for each task. The last row moves into the place of one that leaves, so that there are no gaps."""
+
+    def __init__(self) -> None:
+        self.tasks: list[WaitingTask] = []
+        self.groups: list[Group] = []
+        self.choices: list[Sequence[Choice]] = []
+        self.row_of: dict[str, int] = {}
+        self._weight, self._cost, self._since = (np.zeros(START_ROWS) for _ in range(3))
+        self._share, self._work = np.zeros(START_ROWS), np.zeros(START_ROWS)  # in the line of the first choice
+        self._group, self._line = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(2))
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def add(self, task: WaitingTask, group: Group) -> None:
+        """Let a task wait; its id must be new."""
+        row = self.row_of[task.id] = len(self.tasks)
+        if row == len(self._weight):
+            for name in _COLUMNS:
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+        choices, least = choices_of(task, group)
+        self.tasks.append(task)
+        self.groups.append(group)
+        self.choices.append(choices)
+        weight = task.weight
+        self._weight[row] = min(weight, WEIGHT_MAX) if weight > 0 else 0.0  # NaN is not above 0
+        self._cost[row], self._since[row], self._group[row] = least, task.submitted_at.timestamp(), group.number
+        self._line[row] = -1
+        if choices:
+            self._line[row], share = group.lines[choices[0][1]]
+            self._share[row], self._work[row] = share, share * choices[0][0]
+
+    def remove(self, task_id: str) -> None:
+        """Forget a task."""
+        row, last = self.row_of.pop(task_id), len(self.tasks) - 1
+        task, group, choices = self.tasks.pop(), self.groups.pop(), self.choices.pop()
+        if row != last:
+            self.tasks[row], self.groups[row], self.choices[row] = task, group, choices
+            for name in _COLUMNS:
+                column = getattr(self, name)
+                column[row] = column[last]
+            self.row_of[task.id] = row
+
+    def line(self, code: int, *, but: Sequence[int]) -> tuple[Ints, Floats, Floats]:
+        """Return the rows whose first choice is that class, but some; their shares of it, and those times seconds."""
+        stands = self._line[: len(self)] == code
+        stands[but] = False
+        rows = np.flatnonzero(stands)
+        return rows, self._share[rows], self._work[rows]
+
+    def place_in_line(self, row: int) -> tuple[int, float, float]:
+        """Return class, share and share-seconds of the first choice of one row."""
+        return int(self._line[row]), float(self._share[row]), float(self._work[row])
+
+    def in_groups(self, wanted: Bools) -> Ints:
+        """Return the rows of the groups (by number) that are `wanted`."""
+        return np.flatnonzero(wanted[self._group[: len(self)]])
+
+    def ranking(self, now: float, policy: Policy) -> Ranking:
+        """Return how the rows compare at the moment `now` (seconds since 1970).
+
+        Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau). A task
+        that waits longer than the bound goes before everything younger, oldest first, whatever its index. Impossible
+        tasks cost infinity.
+        """
+        n = len(self)
+        waits = np.maximum(now - self._since[:n], 0.0)
+        age = 1.0 + waits / max(policy.ageing_tau.total_seconds(), SECONDS_MIN)
+        index = self._weight[:n] / self._cost[:n] * age
+        is_starving = waits > policy.starvation_bound.total_seconds()
+        key = np.where(is_starving, STARVING * (1.0 + waits / LONGEST_WAIT), index)
+        return Ranking(self, now, key, self._since[:n], self._weight[:n], age, index, is_starving)
+
+
+class Ranking:
+    """The columns of one moment, by row."""
+
+    def __init__(  # noqa: PLR0917 - columns
+        self,
+        waiting: Waiting,
+        now: float,
+        key: Floats,
+        since: Floats,
+        weight: Floats,
+        age: Floats,
+        index: Floats,
+        is_starving: Bools,
+    ) -> None:
+        self._tasks, self.now, self.key, self._since = waiting.tasks, now, key, since
+        self._weight, self._age, self._index, self._is_starving = weight, age, index, is_starving
+
+    def order(self, rows: Ints) -> list[int]:
+        """Sort rows from the head of the queue: by key, then by age, then by id."""
+        by = rows[np.lexsort((self._since[rows], -self.key[rows]))]
+        key, since = self.key[by], self._since[by]
+        ties = np.flatnonzero((key[1:] == key[:-1]) & (since[1:] == since[:-1]))
+        order: list[int] = by.tolist()
+        if not len(ties):
+            return order
+        starts = ties[np.diff(ties, prepend=-2) > 1]
+        ends = ties[np.diff(ties, append=ties[-1] + 2) > 1] + 2
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            order[start:end] = sorted(order[start:end], key=lambda row: self._tasks[row].id)
+        return order
+
+    def best(self, rows: Ints, count: int) -> Ints:
+        """Return the `count` rows with the highest keys, and those that tie with the last of them."""
+        if len(rows) <= count:
+            return rows
+        keys = self.key[rows]
+        least = np.partition(keys, len(keys) - count)[len(keys) - count]
+        head: Ints = rows[keys >= least]
+        return head
+
+    def rank(self, row: int) -> int:
+        """Return the place in the queue, from 1."""
+        key, since, name = self.key[row], self._since[row], self._tasks[row].id
+        equals = np.flatnonzero(self.key == key)
+        older = int(np.count_nonzero(self._since[equals] < since))
+        twins = equals[self._since[equals] == since].tolist()
+        before = sum(self._tasks[twin].id < name for twin in twins) if len(twins) > 1 else 0
+        return 1 + int(np.count_nonzero(self.key > key)) + older + before
+
+    def terms(self, row: int, choice: Choice | None = None, share: float = 0.0) -> dict[str, float]:
+        """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""
+        terms = {"weight": float(self._weight[row]), "age": float(self._age[row]), "index": float(self._index[row])}
+        if choice is not None:
+            terms |= {"expected_seconds": choice[0], "expected_seconds_p80": choice[2], "share": share}
+        if self._is_starving[row]:
+            terms["starving"] = 1.0
+        return terms

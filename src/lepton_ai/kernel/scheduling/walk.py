@@ -1,0 +1,156 @@
+"""One walk along the queue: who starts where, who keeps room for later, and who waits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Sequence
+from typing import NamedTuple
+
+from lepton_ai.kernel.scheduling.backlog import Backlog
+from lepton_ai.kernel.scheduling.groups import Choice, Group
+from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
+from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, reserve
+from lepton_ai.kernel.scheduling.seats import Ceilings, Seats, Spot, allocations_of
+from lepton_ai.kernel.scheduling.snapshot import Policy, Refusal
+from lepton_ai.kernel.scheduling.timeline import Opening
+from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
+from lepton_ai.types.resources import Allocation
+
+_Start = tuple[Choice, list[Spot]]  # where a task could start now
+_Later = tuple[Choice, float]  # where a task could start later, and after about how many seconds
+
+
+class Started(NamedTuple):
+    """A task that starts now."""
+
+    row: int
+    choice: Choice
+    allocations: tuple[Allocation, ...]
+
+
+class Blocked(NamedTuple):
+    """A task that does not start, as the walk left it. `could` is the slower option that it declined."""
+
+    row: int
+    refusal: Refusal
+    choice: Choice | None  # the option that it waits for; None if the cluster could never hold it
+    delay: float
+    could: Choice | None = None
+    reservation: Reservation | None = None
+
+
+class Walk:
+    """What changes while the queue is walked once, from its head."""
+
+    def __init__(self, waiting: Waiting, ranking: Ranking, occupancy: Occupancy, policy: Policy) -> None:
+        self._waiting, self._occupancy, self._policy, self._now = waiting, occupancy, policy, ranking.now
+        self.ahead = Ahead(occupancy, ranking.now)
+        self.backlog = Backlog(waiting, ranking, occupancy, self.ahead)
+        self.started: list[Started] = []
+        self.blocked: list[Blocked] = []
+        self.full: set[int] = set()  # numbers of groups that found no room on any option
+        self._masked: dict[tuple[int, int, tuple[int, ...]], Seats] = {}
+        self._ceilings = Ceilings(occupancy.free)
+        self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
+
+    def go(self, rows: Iterable[int], told: Container[int]) -> None:
+        """Consider `rows` in this order; those who are `told` why they wait get into `blocked`."""
+        for row in rows:
+            group = self._waiting.groups[row]
+            if group.never is not None:
+                if row in told:
+                    self.blocked.append(Blocked(row, group.never[0], None, math.inf))
+            elif row in told or group.number not in self.full or self.may_reserve:
+                self._consider(row, group, is_told=row in told)
+
+    @property
+    def may_reserve(self) -> bool:
+        """Tell whether the next task that finds no room gets a reservation."""
+        return len(self.ahead.reservations) < self._policy.reservations
+
+    def _consider(self, row: int, group: Group, *, is_told: bool) -> None:
+        choices = self._waiting.choices[row]
+        start, passed, is_reserved = self._best_start(group, choices)
+        later = None
+        if passed and (is_told or start is not None):
+            later = self.backlog.earliest(row, group, choices[:passed])
+        if start is not None and (later is None or _end(later) >= start[0][0]):
+            self._place(row, group, start)
+            return
+        reservation = None
+        if self.may_reserve and group.number not in self._hopeless:
+            exact = self._reserve(row, group, start)
+            if exact is not None:
+                reservation, later = exact
+            elif start is not None:
+                self._place(row, group, start)
+                return
+        if later is not None and is_told:
+            refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
+            choice, delay = later
+            self.blocked.append(Blocked(row, refusal, choice, delay, start[0] if start else None, reservation))
+
+    def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
+        """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""
+        if group.number in self.full:
+            return None, len(choices), False
+        is_reserved, exhausted = False, 0
+        for passed, choice in enumerate(choices):
+            pool = group.options[choice[1]].pool
+            if not self._ceilings.may_fit(group.shape, pool):
+                exhausted += 1
+                continue
+            seats = self._occupancy.seats.of((group.number, choice[1]), group.shape, pool)
+            # It leaves room for the reservations that it would outlast.
+            mask: tuple[int, ...] = ()
+            if self.ahead.reservations:
+                mask = tuple([k for k, kept in enumerate(self.ahead.reservations) if choice[2] > kept.seconds])
+            spots = seats.find() if not mask else self._masked_seats(group, choice[1], mask).find()
+            if spots is not None:
+                return (choice, spots), passed, False
+            if mask and seats.has_room():
+                is_reserved = True
+            else:
+                exhausted += 1
+        if exhausted == len(choices):
+            self.full.add(group.number)
+        return None, len(choices), is_reserved
+
+    def _masked_seats(self, group: Group, option: int, mask: tuple[int, ...]) -> Seats:
+        key = (group.number, option, mask)
+        seats = self._masked.get(key)
+        if seats is None:
+            seats = self._masked[key] = Seats(group.shape, group.options[option].pool, self.ahead.room(mask))
+        return seats
+
+    def _place(self, row: int, group: Group, start: _Start) -> None:
+        task, (choice, spots) = self._waiting.tasks[row], start
+        allocations = allocations_of(spots, group.shape, self._occupancy.fleet)
+        self._occupancy.hold((task.id, task.name), allocations, self._now + choice[2])
+        self.ahead.start(spots, group.shape, choice[2])
+        self.backlog.start(row)
+        self.started.append(Started(row, choice, allocations))
+
+    def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
+        """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""
+        timeline, task = self.ahead.timeline(), self._waiting.tasks[row]
+        best: tuple[_Later, Opening] | None = None
+        for choice in self._waiting.choices[row]:
+            opening = timeline.opening(group.shape, group.options[choice[1]].pool)
+            if opening is not None and (best is None or opening.seconds + choice[0] < _end(best[0])):
+                best = ((choice, opening.seconds), opening)
+        if best is None:
+            self._hopeless.add(group.number)
+        if best is None or (start is not None and _end(best[0]) >= start[0][0]):
+            return None
+        choice = best[0][0]
+        claim = Claim(task.id, task.name, group.shape, group.options[choice[1]].pool, choice[2])
+        reservation = reserve(claim, best[1], timeline, self._occupancy.fleet)
+        if reservation is None:
+            return None
+        self.ahead.reserve(reservation)
+        return reservation, best[0]
+
+
+def _end(later: _Later) -> float:
+    return later[1] + later[0][0]
