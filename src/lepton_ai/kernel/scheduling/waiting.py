@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -93,30 +94,26 @@ class Waiting:
         index = self._weight[:n] / self._cost[:n] * age
         is_starving = waits > policy.starvation_bound.total_seconds()
         key = np.where(is_starving, STARVING * (1.0 + waits / LONGEST_WAIT), index)
-        return Ranking(self, now, key, self._since[:n], self._weight[:n], age, index, is_starving)
+        return Ranking(self.tasks, now, key, self._since[:n], self._weight[:n], age, index, is_starving)
 
 
+@dataclass(frozen=True, slots=True)
 class Ranking:
-    """The columns of one moment, by row."""
+    """The columns of one moment (`now`, in seconds since 1970), by row."""
 
-    def __init__(  # noqa: PLR0917 - columns
-        self,
-        waiting: Waiting,
-        now: float,
-        key: Floats,
-        since: Floats,
-        weight: Floats,
-        age: Floats,
-        index: Floats,
-        is_starving: Bools,
-    ) -> None:
-        self._tasks, self.now, self.key, self._since = waiting.tasks, now, key, since
-        self._weight, self._age, self._index, self._is_starving = weight, age, index, is_starving
+    tasks: Sequence[WaitingTask]
+    now: float
+    key: Floats  # the highest goes first
+    since: Floats
+    weight: Floats
+    age: Floats
+    index: Floats
+    is_starving: Bools
 
     def order(self, rows: Ints) -> list[int]:
         """Sort rows from the head of the queue: by key, then by age, then by id."""
-        by = rows[np.lexsort((self._since[rows], -self.key[rows]))]
-        key, since = self.key[by], self._since[by]
+        by = rows[np.lexsort((self.since[rows], -self.key[rows]))]
+        key, since = self.key[by], self.since[by]
         ties = np.flatnonzero((key[1:] == key[:-1]) & (since[1:] == since[:-1]))
         order: list[int] = by.tolist()
         if not len(ties):
@@ -124,7 +121,7 @@ class Ranking:
         starts = ties[np.diff(ties, prepend=-2) > 1]
         ends = ties[np.diff(ties, append=ties[-1] + 2) > 1] + 2
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            order[start:end] = sorted(order[start:end], key=lambda row: self._tasks[row].id)
+            order[start:end] = sorted(order[start:end], key=lambda row: self.tasks[row].id)
         return order
 
     def best(self, rows: Ints, count: int) -> Ints:
@@ -138,18 +135,18 @@ class Ranking:
 
     def rank(self, row: int) -> int:
         """Return the place in the queue, from 1."""
-        key, since, name = self.key[row], self._since[row], self._tasks[row].id
+        key, since, name = self.key[row], self.since[row], self.tasks[row].id
         equals = np.flatnonzero(self.key == key)
-        older = int(np.count_nonzero(self._since[equals] < since))
-        twins = equals[self._since[equals] == since].tolist()
-        before = sum(self._tasks[twin].id < name for twin in twins) if len(twins) > 1 else 0
+        older = int(np.count_nonzero(self.since[equals] < since))
+        twins = equals[self.since[equals] == since].tolist()
+        before = sum(self.tasks[twin].id < name for twin in twins) if len(twins) > 1 else 0
         return 1 + int(np.count_nonzero(self.key > key)) + older + before
 
     def terms(self, row: int, choice: Choice | None = None, share: float = 0.0) -> dict[str, float]:
         """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""
-        terms = {"weight": float(self._weight[row]), "age": float(self._age[row]), "index": float(self._index[row])}
+        terms = {"weight": float(self.weight[row]), "age": float(self.age[row]), "index": float(self.index[row])}
         if choice is not None:
             terms |= {"expected_seconds": choice[0], "expected_seconds_p80": choice[2], "share": share}
-        if self._is_starving[row]:
+        if self.is_starving[row]:
             terms["starving"] = 1.0
         return terms
