@@ -60,11 +60,10 @@ class SnapshotBuilder:
         known = self._views.get(task.id)
         if known is not None and known[0] == task.metadata.version:
             return known
-        resources = task.spec.resources
         view = WaitingTask(
             id=task.id,
             name=task.spec.owner_name,
-            demand=Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size),
+            demand=_demand(task),
             weight=weight_of(task),
             submitted_at=task.status.submitted_at or task.metadata.created_at or now,
             expectations=AS_SERVICE if task.spec.is_service else self._expect(task),
@@ -81,7 +80,9 @@ class SnapshotBuilder:
             start = task.status.started_at or task.metadata.updated_at
             seconds = task.status.terms.get("expected_seconds_p80", task.status.expected_seconds)
             end = start + timedelta(seconds=min(seconds, FOREVER_SECONDS)) if start else None
-        return task.metadata.version, RunningTask(task.id, task.spec.owner_name, task.status.allocations, end)
+        return task.metadata.version, RunningTask(
+            task.id, task.spec.owner_name, task.status.allocations, end, _demand(task)
+        )
 
     def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware
@@ -97,3 +98,8 @@ class SnapshotBuilder:
             ),
             is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )
+
+
+def _demand(task: Task) -> Demand:
+    resources = task.spec.resources
+    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size)

@@ -22,11 +22,12 @@ _RANGE = re.compile(r"^(?P<low>[^.]+(?:\.\d+)?\w*)\.\.(?P<high>.+)$")
 class AcceleratorRequest(Model):
     """Devices wanted by one replica.
 
-    `kind` is a part of a device kind ("h100", "nvidia", "tpu-v5e"); empty takes any accelerator. `count` whole devices,
+    `kind` is a part of a device kind ("h100", "nvidia", "tpu-v5e"), or several ("h100|a100"), of which any will do;
+    empty takes any accelerator. `count` whole devices,
     or a `share_milli` below 1000 of a single one. Memory bounds are per device; a maximum of 0 means no upper bound.
     """
 
-    kind: Annotated[str, Field(max_length=64)] = ""
+    kind: Annotated[str, Field(max_length=256)] = ""
     count: Annotated[int, Field(ge=1, le=ACCELERATORS_MAX)] = 1
     share_milli: Annotated[int, Field(ge=1, le=WHOLE_DEVICE_MILLI)] = WHOLE_DEVICE_MILLI
     memory_bytes_min: Bytes = 0

@@ -56,8 +56,11 @@ def numbers_of(demand: Demand) -> tuple[object, ...]:
 
 
 def is_kind(wanted: str, kind: str) -> bool:
-    """Tell whether `wanted` names `kind` or whole parts of it: "h100" is "nvidia-h100-80gb", "a10" is not "a100"."""
-    return not wanted or f"-{wanted}-" in f"-{kind}-"
+    """Tell whether `wanted` names `kind` or whole parts of it: "h100" is "nvidia-h100-80gb", "a10" is not "a100".
+
+    Several, as in "h100|a100", are any of them.
+    """
+    return not wanted or any(f"-{one}-" in f"-{kind}-" for one in wanted.split("|"))
 
 
 def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:
@@ -69,7 +72,12 @@ def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:
     able = [pool for pool in pools if holds(shape, pool)]
     if not able and len(pools) > 1:
         able = [pool for pool in (fleet.joined(pools),) if holds(shape, pool)]
-    return tuple(Option(pool, _share(shape, fleet, pool.devices_milli)) for pool in able)
+    return tuple(option_of(shape, fleet, pool) for pool in able)
+
+
+def option_of(shape: Shape, fleet: Fleet, pool: Pool) -> Option:
+    """Return `pool` with the share that the gang would hold of the scarcest thing there."""
+    return Option(pool, _share(shape, fleet, pool.devices_milli))
 
 
 def holds(shape: Shape, pool: Pool) -> bool:

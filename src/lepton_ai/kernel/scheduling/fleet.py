@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -82,8 +83,13 @@ class Fleet:
         self.cpu_class = np.array([codes.get(node.cpu_class, -1) for node in self.nodes], dtype=np.int64)
         self.class_names = self._class_names()
         self.class_codes = {name: code for code, name in enumerate(self.class_names)}
+        # The names' checksums mix nodes of all makes, whatever the names are; a node keeps its place when others join.
+        by_checksum = sorted(range(len(self.nodes)), key=lambda row: (crc32(self.names[row].encode()), row))
+        self.mixed_order = np.empty(len(self.nodes))
+        self.mixed_order[by_checksum] = np.arange(len(self.nodes))
         self.no_columns: Sequence[tuple[int, ...]] = ((),) * len(self.nodes)
         self._read_devices()
+        self._joined: dict[tuple[int, ...], Pool] = {}
         self._device_pools: dict[tuple[str, int, int], Pool] = {}
         self._cpu_pools: dict[bool, tuple[Pool, ...]] = {}
         self._sizes: dict[str, tuple[int, int, int]] = {}
@@ -107,6 +113,7 @@ class Fleet:
             self.device_memory[row, column] = device.memory_bytes
             self.device_total[row, column] = min(max(device.share_milli, 0), WHOLE_DEVICE_MILLI)
             self.columns[row, device.id] = column
+        self.device_sum = self.device_total.sum(axis=1)
         self.has_devices: Bools = np.asarray((self.device_total > 0).any(axis=1))
 
     def ledger(self) -> Ledger:
@@ -138,7 +145,13 @@ class Fleet:
         return self._cpu_pools[apart]
 
     def joined(self, pools: Sequence[Pool]) -> Pool:
-        """Return one pool of all of `pools`."""
+        """Return one pool of all of `pools`, which must be pools of this fleet."""
+        key = tuple([id(pool) for pool in pools])
+        if key not in self._joined:
+            self._joined[key] = self._join(pools)
+        return self._joined[key]
+
+    def _join(self, pools: Sequence[Pool]) -> Pool:
         nodes = np.logical_or.reduce([pool.nodes for pool in pools])
         classes = tuple(sorted({name for pool in pools for name in pool.classes}))
         masks = [pool.eligible for pool in pools if pool.eligible is not None]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, options_of, shape_of
+from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, option_of, options_of, shape_of
 from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.reasons import impossible
@@ -14,7 +15,17 @@ from lepton_ai.kernel.scheduling.timeline import share_of_class
 
 # Median of the seconds on one option, its number, and the 80th percentile: sorted as it is, the fastest comes first.
 Choice = tuple[float, int, float]
-Tier = tuple[tuple[int, str, float], ...]  # number, class ("" for a joined pool) and share of options as welcome
+
+
+_ANYWHERE = frozenset({""})
+_NOWHERE = ("",)
+
+
+class Tier(NamedTuple):
+    """Options as welcome as each other, and the one (by number) that joins them all."""
+
+    options: tuple[tuple[int, str, float], ...]  # number, class ("" for several) and share
+    joined: tuple[int, float]  # number and share
 
 
 @dataclass(slots=True)
@@ -22,7 +33,8 @@ class Group:
     """All tasks of one shape. `never` says why none of them can run on the cluster as it is.
 
     CPU work takes nodes with accelerators last, whatever their speed: their devices would lie idle for want of CPUs.
-    Hence the two `tiers` of options.
+    Hence the two `tiers` of options. `options` ends with those that join several, which are for tasks that run as long
+    on one as on the other.
     """
 
     number: int
@@ -64,7 +76,12 @@ def choices_of(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
     default = expectations.get("")
     for tier in group.tiers:
         found: list[Choice] = []
-        for number, resource_class, share in tier:
+        if len(tier.options) > 1 and expectations.keys() <= _ANYWHERE:
+            anywhere = expectation_on(expectations, _NOWHERE)
+            choices.append((anywhere.median, tier.joined[0], anywhere.p80))
+            least = min(least, anywhere.median * tier.joined[1])
+            continue
+        for number, resource_class, share in tier.options:
             expected = expectations.get(resource_class, default) if resource_class else None
             if expected is None or not SECONDS_MIN <= expected.median <= expected.p80 <= SECONDS_MAX:
                 expected = expectation_on(expectations, group.options[number].pool.classes)
@@ -79,15 +96,23 @@ def choices_of(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
 
 
 def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
-    options = options_of(shape, fleet)
-    welcome: list[tuple[int, str, float]] = []
-    last: list[tuple[int, str, float]] = []
-    for position, (pool, share) in enumerate(options):
-        tier = last if pool.takes_device_room else welcome
-        tier.append((position, pool.name if len(pool.classes) == 1 else "", share))
-    never = impossible(shape, options, fleet)
+    options = list(options_of(shape, fleet))
+    tiers = []
+    for takes_device_room in (False, True):
+        alike = [
+            (at, option) for at, option in enumerate(options) if option.pool.takes_device_room == takes_device_room
+        ]
+        if alike:
+            entries = tuple((at, one.pool.name if len(one.pool.classes) == 1 else "", one.share) for at, one in alike)
+            joined = entries[0][0], entries[0][2]
+            if len(alike) > 1:
+                option = option_of(shape, fleet, fleet.joined([one.pool for _, one in alike]))
+                joined = len(options), option.share
+                options.append(option)
+            tiers.append(Tier(entries, joined))
+    never = impossible(shape, tuple(options), fleet)
     lines = tuple(_line(shape, option, fleet) for option in options)
-    return Group(number, shape, options, never, (tuple(welcome), tuple(last)), lines)
+    return Group(number, shape, tuple(options), never, tuple(tiers), lines)
 
 
 def _line(shape: Shape, option: Option, fleet: Fleet) -> tuple[int, float]:

@@ -9,7 +9,9 @@ import numpy as np
 from lepton_ai.kernel.scheduling.demand import Shape
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger
 from lepton_ai.kernel.scheduling.held import Held, Holdings, together
+from lepton_ai.kernel.scheduling.mix import Mix
 from lepton_ai.kernel.scheduling.reserve import Reservation
+from lepton_ai.kernel.scheduling.score import Scorer
 from lepton_ai.kernel.scheduling.seats import Room, SeatCache, Spot, take
 from lepton_ai.kernel.scheduling.timeline import Timeline
 from lepton_ai.types.resources import Allocation
@@ -21,14 +23,23 @@ class Occupancy:
     """What is free now (`now.left`), and who holds the rest. It outlives a pass; starts and ends change it."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet, self.held = fleet, Held(fleet)
-        self.now = Room(fleet, fleet.ledger(), [])
+        self.fleet, self.held, self.mix = fleet, Held(fleet), Mix(fleet)
+        self.scorer = Scorer(fleet, self.mix.prices())
+        self.now = Room(self.scorer, fleet.ledger(), [])
         self.seats = SeatCache(self.now)
         self.freed: set[int] = set()  # nodes where something became free since somebody last looked
 
     @property
     def free(self) -> Ledger:
         return self.now.left
+
+    def reprice(self) -> None:
+        """Score nodes by the prices of what is asked for now, if those have changed."""
+        prices = self.mix.prices()
+        if prices != self.scorer.prices:
+            self.scorer = Scorer(self.fleet, prices)
+            self.now = self.now._replace(scorer=self.scorer)
+            self.seats.renew(self.scorer)
 
     def hold(self, task: tuple[str, str], allocations: Sequence[Allocation], ends_at: float) -> None:
         """Let a task (id, name) hold `allocations` until about `ends_at`; what it held before, it gives back."""
@@ -73,7 +84,7 @@ class Ahead:
         room = self._rooms.get(mask)
         if room is None:
             free = self._occupancy.free
-            room = self._rooms[mask] = Room(self._occupancy.fleet, free.copy(), [])
+            room = self._rooms[mask] = Room(self._occupancy.scorer, free.copy(), [])
             for node in frozenset().union(*(self.reservations[k].spare.rows for k in mask)):
                 self._set_least(room.left, mask, node)
         return room

@@ -10,6 +10,7 @@ import numpy as np
 from lepton_ai.kernel.scheduling.demand import Shape
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool
 from lepton_ai.kernel.scheduling.held import Holdings
+from lepton_ai.kernel.scheduling.score import Scorer
 from lepton_ai.kernel.scheduling.seats import Room, Seats, Spot, take
 from lepton_ai.kernel.scheduling.timeline import Opening, Timeline
 
@@ -44,10 +45,11 @@ class Claim:
     p80: float
 
 
-def reserve(claim: Claim, opening: Opening, timeline: Timeline, fleet: Fleet) -> Reservation | None:
+def reserve(claim: Claim, opening: Opening, timeline: Timeline, now: tuple[Fleet, Scorer]) -> Reservation | None:
     """Choose the nodes and devices that `claim` will take at its opening."""
+    fleet, scorer = now
     then = _free_then(claim, opening, timeline, fleet.ledger())
-    spots = Seats(claim.shape, claim.pool, Room(fleet, then, [])).find()
+    spots = Seats(claim.shape, claim.pool, Room(scorer, then, [])).find()
     if spots is None:
         return None
     nodes = frozenset(node for node, _ in spots)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from lepton_ai.kernel.scheduling.collector import paused_collector
+from lepton_ai.kernel.scheduling.demand import Shape, shape_of
 from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.groups import Group, Groups
@@ -46,8 +47,10 @@ class Scheduler:
         self._groups, self._occupancy = Groups(self.fleet), Occupancy(self.fleet)
         self._is_open = np.zeros(0, dtype=np.bool_)  # by group: some task of it may start
         tasks, self._waiting = self._waiting.tasks, Waiting()
+        self._shapes: dict[str, Shape] = {}
         for task in self._running.values():
             self._hold(task)
+            self._count(task.id, shape_of(task.demand) if task.demand else None)
         self._fresh: set[str] = set()
         for waiting in tasks:
             self.submit(waiting)
@@ -75,6 +78,7 @@ class Scheduler:
         self.forget(task.id)
         group = self._groups.of(task)
         self._waiting.add(task, group)
+        self._count(task.id, group.shape)
         self._fresh.add(task.id)
         if group.number >= len(self._is_open):
             self._is_open = np.concatenate([self._is_open, np.ones(64, dtype=np.bool_)])
@@ -88,6 +92,7 @@ class Scheduler:
             self._occupancy.held.set_end(task.id, _moment(task.expected_end))
         else:
             self._hold(task)
+            self._count(task.id, shape_of(task.demand) if task.demand else None)
 
     def forget(self, task_id: str) -> None:
         """Drop a task, whether it waits or runs; what it held is free."""
@@ -96,6 +101,16 @@ class Scheduler:
         if task_id in self._occupancy.held:
             self._occupancy.release(task_id)
         self._running.pop(task_id, None)
+        self._count(task_id, None)
+
+    def _count(self, task_id: str, shape: Shape | None) -> None:
+        """Let the mix of what is asked for hold `shape` for this task, and nothing else."""
+        before = self._shapes.pop(task_id, None)
+        if before is not None:
+            self._occupancy.mix.add(before, -1)
+        if shape is not None:
+            self._occupancy.mix.add(shape)
+            self._shapes[task_id] = shape
 
     def _hold(self, task: RunningTask) -> None:
         self._occupancy.hold((task.id, task.name), task.allocations, _moment(task.expected_end))
@@ -106,6 +121,7 @@ class Scheduler:
             return self._plan(now, tell)
 
     def _plan(self, now: datetime, tell: Collection[str] | None) -> Plan:
+        self._occupancy.reprice()
         self._occupancy.seats.shorten_log()
         self._reopen()
         ranking = self._waiting.ranking(now.timestamp(), self.policy)
@@ -168,7 +184,8 @@ class Scheduler:
         nodes = {allocation.node for allocation in allocations}
         where = f"node {allocations[0].node}" if len(allocations) == 1 else f"{len(nodes)} nodes"
         length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
-        why = _why_this(group, choice[1], self._waiting.choices[row][0][1])
+        best = self._waiting.choices[row][0][1]
+        why = _why_this(group, choice[1], best, allocations[0].resource_class)
         return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
 
 
@@ -176,7 +193,7 @@ def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTa
     """Return `task` as it runs once `placement` is carried out."""
     seconds = min(placement.terms["expected_seconds_p80"], SECONDS_MAX)
     end = None if task.is_service else now + timedelta(seconds=seconds)
-    return RunningTask(task.id, task.name, placement.allocations, end)
+    return RunningTask(task.id, task.name, placement.allocations, end, task.demand)
 
 
 def _moment(end: datetime | None) -> float:
@@ -191,10 +208,12 @@ def _ranks(ranking: Ranking, order: Sequence[int], everyone: int) -> Callable[[i
     return places.__getitem__
 
 
-def _why_this(group: Group, taken: int, best: int) -> str:
-    pool, classes = group.options[taken].pool, len(group.options)
+def _why_this(group: Group, taken: int, best: int, resource_class: str) -> str:
+    pool, classes = group.options[taken].pool, sum(len(tier.options) for tier in group.tiers)
     if classes == 1:
         return f"{pool.name}, the only class that fits"
+    if any(len(tier.options) > 1 and taken == tier.joined[0] for tier in group.tiers):
+        return f"{resource_class}; of {classes} classes that fit, this takes least from others"
     if taken == best:
         return f"{pool.name}, the best of {classes} classes that fit"
     busy = "every node without accelerators" if pool.takes_device_room else group.options[best].pool.name

@@ -9,7 +9,7 @@ import numpy as np
 
 from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger, Pool
-from lepton_ai.kernel.scheduling.score import scores
+from lepton_ai.kernel.scheduling.score import Scorer
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation, DeviceShare
 
 Spot = tuple[int, tuple[int, ...]]  # one replica: its node and the columns of its devices
@@ -22,7 +22,7 @@ CEILING_USES = 64  # renewing a ceiling costs as much as one closer look
 class Room(NamedTuple):
     """Free amounts, and the log of the nodes at which they changed, oldest first."""
 
-    fleet: Fleet
+    scorer: Scorer
     left: Ledger
     touched: list[int]
 
@@ -72,10 +72,10 @@ class Seats:
         left, shape, pool = self._room.left, self.shape, self.pool
         rows = self._rows[places]
         cpu, memory = left.cpu[rows], left.memory[rows]
-        devices = left.devices[rows] if shape.devices else left.devices[:0]
+        devices = left.devices[rows]
         eligible = None if pool.eligible is None else pool.eligible[rows]
         rooms = rooms_of(shape, cpu, memory, devices, eligible)
-        score = scores(shape, pool, self._room.fleet, rows, (cpu, memory, devices))
+        score = self._room.scorer.scores(shape, rows, (cpu, devices))
         score[rooms == 0] = np.inf
         if isinstance(places, slice):
             self.rooms, self.score = rooms, score
@@ -130,6 +130,11 @@ class SeatCache:
                 del self._kept[next(iter(self._kept))]
         self._kept[key] = seats  # at the end: used last
         return seats
+
+    def renew(self, scorer: Scorer) -> None:
+        """Score by other prices from now on."""
+        self._room = self._room._replace(scorer=scorer)
+        self._kept.clear()
 
     def shorten_log(self) -> None:
         """Begin the log of changes anew once it is long."""

@@ -66,12 +66,16 @@ class WaitingTask:
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A task that holds its allocations until about `expected_end` (80th percentile; None runs until stopped)."""
+    """A task that holds its allocations until about `expected_end` (80th percentile; None runs until stopped).
+
+    `demand` is what it asked for, which tells what else it could have been given.
+    """
 
     id: str
     name: str
     allocations: tuple[Allocation, ...]
     expected_end: datetime | None = None
+    demand: Demand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +134,5 @@ class Policy:
     """The numbers that the order depends on; an operator may change them, the code has no others."""
 
     ageing_tau: timedelta = timedelta(minutes=10)  # waiting this long doubles a task's index
-    starvation_bound: timedelta = timedelta(hours=24)  # waiting longer puts it before everything younger
-    reservations: int = 1  # how many waiting tasks at the head hold a reservation against backfill
+    starvation_bound: timedelta = timedelta(days=7)  # waiting longer puts it before everything younger
+    reservations: int = 4  # how many waiting tasks at the head hold a reservation against backfill

@@ -126,7 +126,8 @@ class Walk:
     def _place(self, row: int, group: Group, start: _Start) -> None:
         task, (choice, spots) = self._waiting.tasks[row], start
         allocations = allocations_of(spots, group.shape, self._occupancy.fleet)
-        self._occupancy.hold((task.id, task.name), allocations, self._now + choice[2])
+        end = math.inf if task.is_service else self._now + choice[2]
+        self._occupancy.hold((task.id, task.name), allocations, end)
         self.ahead.start(spots, group.shape, choice[2])
         self.backlog.start(row)
         self.started.append(Started(row, choice, allocations))
@@ -145,7 +146,7 @@ class Walk:
             return None
         choice = best[0][0]
         claim = Claim(task.id, task.name, group.shape, group.options[choice[1]].pool, choice[2])
-        reservation = reserve(claim, best[1], timeline, self._occupancy.fleet)
+        reservation = reserve(claim, best[1], timeline, (self._occupancy.fleet, self._occupancy.scorer))
         if reservation is None:
             return None
         self.ahead.reserve(reservation)

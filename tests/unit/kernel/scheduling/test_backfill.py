@@ -27,6 +27,7 @@ from tests.unit.kernel.scheduling.worlds import (
 )
 
 BIG = node("big", 8)
+ONE = Policy(reservations=1)
 HEAD = task("head", 8, seconds=100, weight=1000)
 
 
@@ -37,7 +38,7 @@ def test_a_task_that_ends_in_time_is_backfilled() -> None:
 
 
 def test_a_task_that_would_end_too_late_waits_and_is_told_for_whom() -> None:
-    plan = plan_of([BIG], [HEAD, task("long", 2, seconds=130)], [running("r", BIG, 4, ends_in=120)])
+    plan = plan_of([BIG], [HEAD, task("long", 2, seconds=130)], [running("r", BIG, 4, ends_in=120)], ONE)
     wait = wait_of(plan, "long")
     assert wait.refusal is Refusal.RESERVED
     assert "would delay 'head', which is before it and due in 2 min" in wait.sentence
@@ -75,7 +76,7 @@ def test_two_reservations_protect_the_second_in_line_too() -> None:
     busy = [running("r", nodes[0], 4, ends_in=120), running("s", nodes[1], 2, ends_in=500)]
     second = task("second", 4, gpu=AcceleratorRequest(kind="t4"), weight=500)
     queue = [HEAD, second, task("late", 2, seconds=600)]
-    assert places(plan_of(nodes, queue, busy)) == {"late": ["b"]}
+    assert places(plan_of(nodes, queue, busy, ONE)) == {"late": ["b"]}
     assert places(plan_of(nodes, queue, busy, Policy(reservations=2))) == {}
 
 

@@ -49,9 +49,9 @@ def test_nodes_that_are_no_candidates_are_counted_by_why() -> None:
 
 def test_a_starting_task_sees_why_here_and_the_numbers() -> None:
     told = explained("t", task("t", 2))
-    assert (told.standing, told.nodes, told.expected_start) == (Standing.STARTING, ("a",), NOW)
+    assert (told.standing, told.nodes, told.expected_start) == (Standing.STARTING, ("b",), NOW)
     assert told.terms["rank"] == 1
-    assert told.reason.sentence.startswith("starts on node a")
+    assert told.reason.sentence.startswith("starts on node b")
 
 
 def test_a_running_task_is_explained_by_the_placement_that_was_stored() -> None:
@@ -59,10 +59,10 @@ def test_a_running_task_is_explained_by_the_placement_that_was_stored() -> None:
     plan = schedule(before)
     after = Snapshot(NOW, NODES, (), started(plan, before))
     told = explain("t", after, Plan(placements=plan.placements))
-    assert (told.standing, told.nodes, told.resource_class) == (Standing.RUNNING, ("a",), "cpu-avx2")
+    assert (told.standing, told.nodes, told.resource_class) == (Standing.RUNNING, ("b",), "cpu-avx2")
     assert told.reason.sentence == plan.placements[0].sentence
     assert told.expected_end == NOW + timedelta(seconds=60)
-    assert "runs on a" in explain("t", after, Plan()).reason.sentence
+    assert "runs on b" in explain("t", after, Plan()).reason.sentence
 
 
 def test_an_unknown_task_is_refused_with_the_next_step() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -47,7 +48,7 @@ def test_past_the_starvation_bound_the_oldest_is_first_whatever_its_weight() -> 
 
 def test_a_gang_takes_several_nodes_at_once() -> None:
     plan = plan_of([node("a", 4), node("b", 4), node("c", 4)], [task("gang", 2, size=5)])
-    assert sorted(places(plan)["gang"]) == ["a", "a", "b", "b", "c"]
+    assert sorted(Counter(places(plan)["gang"]).values()) == [1, 2, 2]
     assert [allocation.rank for allocation in plan.placements[0].allocations] == [0, 1, 2, 3, 4]
 
 
