@@ -16,7 +16,7 @@ BIN := .venv/bin
 CODE = $(wildcard src tests benchmarks examples)
 RUN := $(BIN)/python -m
 
-.PHONY: help demo test check fix bench clean
+.PHONY: help demo test check fix bench bench-scheduling clean
 .DELETE_ON_ERROR:
 
 .DEFAULT_GOAL := help
@@ -26,6 +26,7 @@ help:
 	@echo 'make check   format, lint, types, import contracts and house rules'
 	@echo 'make fix     format, mend what ruff can mend, and rewrite what documents take from the code'
 	@echo 'make bench   every benchmark; writes docs/benchmarks.md'
+	@echo 'make bench-scheduling  those of the scheduler alone, on public traces'
 	@echo 'make clean   remove .venv and every cache'
 
 demo: .venv/.ready-demo
@@ -54,6 +55,9 @@ fix: .venv/.ready-dev
 
 bench: .venv/.ready-dev
 	@$(RUN) benchmarks
+
+bench-scheduling: .venv/.ready-dev
+	@$(RUN) benchmarks scheduling scheduling_events scheduling_traces
 
 clean:
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .lepton-demo

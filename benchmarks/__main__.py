@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import endpoint, event_loop, memory, scheduling, start, submit, throughput
+from benchmarks import endpoint, event_loop, memory, start, submit, throughput
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
+from benchmarks.scheduling import events, pass_time, traces
 from benchmarks.venv import BUILD, ROOT
 from lepton_ai.kernel.clock import SystemClock
 
@@ -28,7 +29,9 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "throughput": throughput.measure,
     "endpoint": endpoint.measure,
     "event_loop": event_loop.measure,
-    "scheduling": scheduling.measure,
+    "scheduling": pass_time.measure,
+    "scheduling_events": events.measure,
+    "scheduling_traces": traces.measure,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -132,7 +132,7 @@ class Scheduler:
         walk.go(order, range(len(row_of)) if told is None else told)
         for number in walk.full:
             self._is_open[number] = False
-        rank = _ranks(ranking, order, len(self._waiting))
+        rank = _ranks(ranking, len(walk.started) + len(walk.blocked), len(self._waiting))
         placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
         outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
         plan = Plan(placements, waits_of(walk.blocked, outlook))
@@ -200,9 +200,9 @@ def _moment(end: datetime | None) -> float:
     return math.inf if end is None else end.timestamp()
 
 
-def _ranks(ranking: Ranking, order: Sequence[int], everyone: int) -> Callable[[int], int]:
-    """Return what tells the rank of a row: counted when asked for if few will ask, else off the sorted queue."""
-    if len(order) <= RANKED_MAX:
+def _ranks(ranking: Ranking, asked: int, everyone: int) -> Callable[[int], int]:
+    """Return what tells the rank of a row: counted if few are asked for, else read off the sorted queue."""
+    if asked <= RANKED_MAX:
         return ranking.rank
     places = {row: rank for rank, row in enumerate(ranking.order(np.arange(everyone)), start=1)}
     return places.__getitem__

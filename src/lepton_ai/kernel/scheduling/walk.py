@@ -55,12 +55,13 @@ class Walk:
 
     def go(self, rows: Iterable[int], told: Container[int]) -> None:
         """Consider `rows` in this order; those who are `told` why they wait get into `blocked`."""
+        groups, full = self._waiting.groups, self.full
         for row in rows:
-            group = self._waiting.groups[row]
+            group = groups[row]
             if group.never is not None:
                 if row in told:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
-            elif row in told or group.number not in self.full or self.may_reserve:
+            elif group.number not in full or row in told or self.may_reserve:
                 self._consider(row, group, is_told=row in told)
 
     @property

@@ -1,6 +1,6 @@
 """Times one scheduling pass over 10,000 waiting tasks and 1,000 nodes, and weighs its order against first-fit FIFO.
 
-Run: python -m benchmarks.scheduling_pass [--passes 15]
+Run: python -m benchmarks.scheduling.pass_scenarios [--passes 15]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.scheduling_peer import compare
+from benchmarks.scheduling.pass_peer import compare
 from lepton_ai.kernel.scheduling.estimate import Z80
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import (

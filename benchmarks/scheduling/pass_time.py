@@ -1,11 +1,11 @@
-"""One scheduling pass over 10,000 waiting tasks and 1,000 nodes, in every scenario of `scheduling_pass`."""
+"""One scheduling pass over 10,000 waiting tasks and 1,000 nodes, in every scenario of `pass_scenarios`."""
 
 from __future__ import annotations
 
 import statistics
 
 from benchmarks.figure import Figure, Report, at_most
-from benchmarks.scheduling_pass import GOAL_MS, NODES, TASKS, scenarios, timed
+from benchmarks.scheduling.pass_scenarios import GOAL_MS, NODES, TASKS, scenarios, timed
 
 PASSES = 9
 # Jobs and gangs, with devices and without, on nodes that are nearly full: what a busy cluster looks like.
@@ -19,6 +19,6 @@ def measure() -> Report:
     figures: list[Figure] = [at_most(f"one pass, {name}", times[name], GOAL_MS, "ms") for name in order]
     notes = [
         f"{TASKS:,} waiting tasks and {NODES:,} nodes; median of {PASSES} passes after one that warms up. "
-        "`python -m benchmarks.scheduling_pass` shows p95 too, and weighs the order against first-fit FIFO."
+        "`python -m benchmarks.scheduling.pass_scenarios` shows p95 too, and weighs the order against first-fit FIFO."
     ]
     return Report(name="scheduling", title="Scheduling pass", figures=figures, notes=notes)

@@ -1,0 +1,1 @@
+"""Traces and figures for the scheduler: README.md has the protocols."""

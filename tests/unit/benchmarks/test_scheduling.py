@@ -1,0 +1,76 @@
+"""The evaluators keep their own books, and the product is driven through them as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.scheduling.books import Books, OvercommitError
+from benchmarks.scheduling.live_queue import draw, serve
+from benchmarks.scheduling.live_queue_baselines import baselines
+from benchmarks.scheduling.openb import Machine, Pod, Shape
+from benchmarks.scheduling.packing import pack
+from benchmarks.scheduling.packing_baselines import baselines as packing_baselines
+from benchmarks.scheduling.philly import random_stream
+from benchmarks.scheduling.philly_replay import Infeasible, Setting, Start, replay
+from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
+
+MACHINES = 3 * [
+    Machine(64_000, 256_000, 8, "T4"),
+    Machine(96_000, 256_000, 8, "P100"),
+    Machine(32_000, 128_000, 4, "T4"),
+]
+PODS = [
+    Pod(Shape(8_000, 16_000, 1, 1000), "LS", 600),
+    Pod(Shape(4_000, 8_000, 1, 500), "BE", 120),
+    Pod(Shape(16_000, 32_000, 2, 1000, frozenset({"T4"})), "Burstable", 900),
+    Pod(Shape(48_000, 64_000, 8, 1000), "LS", 1800),
+    Pod(Shape(8_000, 8_000, 0, 0), "BE", 300),
+]
+
+
+def test_the_books_refuse_what_does_not_fit() -> None:
+    books = Books(MACHINES)
+    with pytest.raises(OvercommitError, match="its model is P100"):
+        books.take(PODS[2].shape, 1, (0, 1))
+    books.take(PODS[3].shape, 0, range(8))
+    with pytest.raises(OvercommitError):
+        books.take(PODS[0].shape, 0, (3,))
+
+
+def test_the_product_packs_at_least_as_well_as_random_choice() -> None:
+    machines, small = MACHINES * 4, PODS[:2] * 10  # each mark is met: no pod is more than 0.5 % of the cluster
+    ours = pack(machines, small, Packer(), 1)
+    theirs = pack(machines, small, packing_baselines(1)["random"](), 1)
+    assert ours.declined == 0
+    assert ours.allocated[130] >= theirs.allocated[130]
+
+
+def test_the_product_serves_a_live_queue_to_its_end() -> None:
+    stream = draw(MACHINES, PODS, 400, 0.7, 3)
+    for policy in (LiveQueue(), baselines()["WSPT / best-fit"]()):
+        assert (serve(stream, policy).waits >= 0).all()  # those that never began are NaN
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_product_replays_random_gangs_without_overcommitting(seed: int) -> None:
+    stream = random_stream(seed, jobs=40)
+    outcome = replay(stream, Setting(3), JobReplay(stream, 3, stream.seconds.astype(np.float64), 0.0))
+    assert (outcome.end >= stream.submit + stream.seconds).all()
+    assert (outcome.starts == 1).all()
+
+
+class _Greedy(JobReplay):
+    """Starts everything on the first nodes, whatever runs there."""
+
+    def decide(self, now: int) -> list[Start]:
+        plan = super().decide(now)
+        return [replace(start, nodes=tuple(range(len(start.nodes)))) for start in plan]
+
+
+def test_the_replay_refuses_a_node_that_is_full() -> None:
+    stream = random_stream(4, jobs=60, horizon=60)
+    with pytest.raises(Infeasible):
+        replay(stream, Setting(3), _Greedy(stream, 3, stream.seconds.astype(np.float64), 0.0))
