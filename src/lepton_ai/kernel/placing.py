@@ -78,8 +78,7 @@ class Placing:
         snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
         if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
             return []  # A plan that placed something changes the world; if it did not, it was not carried out.
-        self._scheduler.follow(snapshot)
-        plan = self._scheduler.plan(now, [one.id for one in snapshot.waiting if self._is_due(one.id, world, now)])
+        plan = self._plan(snapshot, [one.id for one in snapshot.waiting if self._is_due(one.id, world, now)])
         # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
         # of the loop's time would go into plans that differ in one place.
         self._rest_until = began + (self._clock.now() - began) * (1 + PAUSE_FACTOR)
@@ -89,6 +88,15 @@ class Placing:
         changes += [self._tell(world, wait, now) for wait in plan.waits]
         self._told = {one.id: self._told[one.id] for one in snapshot.waiting if one.id in self._told}
         return [change for change in changes if change is not None]
+
+    def _plan(self, snapshot: Snapshot, tell: Collection[str]) -> Plan:
+        try:
+            self._scheduler.follow(snapshot)
+            return self._scheduler.plan(snapshot.now, tell)
+        except Exception:
+            # What it remembers may be half of a change: it begins anew.
+            self._scheduler = Scheduler(policy=self.policy)
+            raise
 
     def _is_due(self, task_id: str, world: Objects, now: datetime) -> bool:
         """Tell whether a task has to be told (anew) why it waits."""

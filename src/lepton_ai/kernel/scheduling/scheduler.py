@@ -21,6 +21,7 @@ from lepton_ai.kernel.scheduling.waits import Outlook, waits_of
 from lepton_ai.kernel.scheduling.walk import Started, Walk
 
 FREED_MAX = 64  # if more nodes have room again, every shape is looked at anew
+SHAPES_MAX = 10_000  # of about 1 kB each = 10 MB
 HEAD_ROWS = 64  # so many at the head, of those that cannot start, are asked whether they want a reservation
 RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
 
@@ -34,8 +35,13 @@ class Scheduler:
     whoever does not carry a placement out says so by `submit`, which takes the task back into the queue.
     """
 
-    def __init__(self, nodes: Iterable[NodeView] = (), policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
-        self.policy = policy
+    def __init__(
+        self,
+        nodes: Iterable[NodeView] = (),
+        policy: Policy = Policy(),  # noqa: B008 - a frozen value
+        shapes_max: int = SHAPES_MAX,
+    ) -> None:
+        self.policy, self._shapes_max = policy, shapes_max
         self._running: dict[str, RunningTask] = {}
         self._waiting = Waiting()
         self.set_nodes(nodes)
@@ -112,6 +118,11 @@ class Scheduler:
             self._occupancy.mix.add(shape)
             self._shapes[task_id] = shape
 
+    @property
+    def shapes(self) -> int:
+        """How many shapes of tasks are remembered."""
+        return len(self._groups.all)
+
     def _hold(self, task: RunningTask) -> None:
         self._occupancy.hold((task.id, task.name), task.allocations, _moment(task.expected_end))
 
@@ -121,6 +132,8 @@ class Scheduler:
             return self._plan(now, tell)
 
     def _plan(self, now: datetime, tell: Collection[str] | None) -> Plan:
+        if len(self._groups.all) > self._shapes_max + len(self._waiting):
+            self.set_nodes(self._nodes)  # most shapes that were ever asked for are of tasks long gone
         self._occupancy.reprice()
         self._occupancy.seats.shorten_log()
         self._reopen()

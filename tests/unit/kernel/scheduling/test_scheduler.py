@@ -101,3 +101,12 @@ def test_what_ends_makes_room_for_those_who_fit_there() -> None:
     assert scheduler.plan(NOW).placements == ()
     scheduler.forget("s")
     assert places(scheduler.plan(NOW)) == {"large": ["b"]}
+
+
+def test_shapes_of_tasks_that_are_gone_are_forgotten_in_time() -> None:
+    scheduler = Scheduler([node("a", 4)], shapes_max=10)
+    for number in range(50):
+        scheduler.submit(task(f"t{number}", 1 + number / 1000))
+        assert places(scheduler.plan(NOW)) == {f"t{number}": ["a"]}
+        scheduler.forget(f"t{number}")
+    assert scheduler.shapes <= 12
