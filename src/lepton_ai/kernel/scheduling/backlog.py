@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,9 +24,9 @@ class _Line:
     """Those who would rather have one class than any other: from the head, and summed up."""
 
     releases: Releases
-    keys: Floats  # ascending
-    shares: Floats  # of the class, of all from the head down to here; one more than keys
-    work: Floats  # the same in share-seconds
+    keys: list[float]  # ascending
+    shares: list[float]  # of the class, of all from the head down to here; one more than keys
+    work: list[float]  # the same in share-seconds
     gone_share: float = 0.0  # of those that have started in this walk
     gone_work: float = 0.0
 
@@ -44,18 +45,19 @@ class Backlog:
         self._openings: dict[tuple[int, int], float] = {}
         self._timeline: Timeline | None = None
         self._started: list[int] = []
+        self._keys: list[float] = ranking.key.tolist()
 
     def earliest(self, row: int, group: Group, choices: Sequence[Choice]) -> tuple[Choice, float]:
         """Return the choice on which the task of `row` ends first, and after what delay it would start there."""
         best, least, end = choices[0], math.inf, math.inf
-        key = float(self._ranking.key[row])
+        key, is_alone = self._keys[row], len(group.options) == 1
         for choice in choices:
             code, share = group.lines[choice[1]]
             line = self._lines.get(code) or self._open(code)
-            at = int(np.searchsorted(line.keys, key, side="right"))
+            at = bisect_right(line.keys, key)
             ahead, work = line.shares[at] - line.gone_share, line.work[at] - line.gone_work
             fluid = line.releases.delay(ahead + share, work / ahead if ahead > 0 else 0.0)
-            delay = max(fluid, self._opening(group, choice[1]))
+            delay = fluid if is_alone else max(fluid, self._opening(group, choice[1]))
             if delay + choice[0] < end:
                 best, least, end = choice, delay, delay + choice[0]
         return best, least
@@ -75,15 +77,13 @@ class Backlog:
         by = np.argsort(self._ranking.key[rows], kind="stable")
         line = self._lines[code] = _Line(
             releases_of(fleet, self._occupancy.free, self._ahead.holdings(), fleet.class_names[code]),
-            self._ranking.key[rows][by],
+            self._ranking.key[rows][by].tolist(),
             _from_the_head(shares[by]),
             _from_the_head(work[by]),
         )
         return line
 
     def _opening(self, group: Group, option: int) -> float:
-        if len(group.options) == 1:
-            return 0.0
         known = self._openings.get((group.number, option))
         if known is not None:
             return known
@@ -95,6 +95,6 @@ class Backlog:
         return seconds
 
 
-def _from_the_head(amounts: Floats) -> Floats:
+def _from_the_head(amounts: Floats) -> list[float]:
     """Return how much stands at each place and ahead of it, for amounts that begin at the tail; 0 beyond the head."""
-    return np.append(np.cumsum(amounts[::-1])[::-1], 0.0)
+    return [*np.cumsum(amounts[::-1])[::-1].tolist(), 0.0]
