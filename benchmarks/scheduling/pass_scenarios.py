@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.scheduling.pass_peer import compare
 from lepton_ai.kernel.scheduling.estimate import Z80
 from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import (
     Demand,
     DeviceView,
@@ -133,6 +134,19 @@ def timed(snapshot: Snapshot, passes: int) -> tuple[list[float], list[float], in
         times.append((time.perf_counter() - began) * 1000)
         cpu.append((time.process_time() - began_cpu) * 1000)
     return sorted(times), sorted(cpu), len(plan.placements)
+
+
+def timed_plan(snapshot: Snapshot, passes: int) -> list[float]:
+    """Return sorted milliseconds of a pass over a world that the scheduler knows, as the core runs it."""
+    times = []
+    for _ in range(passes + 1):
+        scheduler = Scheduler(snapshot.nodes)
+        scheduler.follow(snapshot)
+        gc.collect()
+        began = time.perf_counter()
+        scheduler.plan(snapshot.now, tell=None)
+        times.append((time.perf_counter() - began) * 1000)
+    return sorted(times[1:])
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

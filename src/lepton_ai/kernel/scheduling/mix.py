@@ -13,7 +13,6 @@ from lepton_ai.kernel.scheduling.demand import Shape, is_kind
 from lepton_ai.kernel.scheduling.fleet import Fleet
 
 LEAST = 1e-6  # nothing is free of charge: a price of 0 has no logarithm
-SCARCITY = 2.0  # how much dearer a kind is that only some accept: the square of all devices over those that they accept
 STEPS = 4  # values move in steps of 2^(1/4), so that small changes leave the scores of all nodes as they are
 
 
@@ -22,8 +21,8 @@ class Prices:
     """`cpu_per_device` is in thousandths of a CPU for each thousandth of a device; `by_kind` is by code of the kind.
 
     The price of a kind is what one of its devices takes away from all who could use it: the sum, over the groups of
-    tasks that accept it, of their share of the demand x (all devices / devices that they accept) squared. 1 where
-    everybody accepts everything; more for a kind that some accept nothing but.
+    tasks that accept it, of their share of the demand x (all devices / devices that they accept). 1 where everybody
+    accepts everything; more for a kind that some accept nothing but.
     """
 
     cpu_per_device: float
@@ -69,7 +68,7 @@ class Mix:
             accepted = sum(total for total, fits in zip(totals, able, strict=True) if fits)
             for code, fits in enumerate(able):
                 if fits and devices > 0:
-                    prices[code] += devices / self._devices * (sum(totals) / accepted) ** SCARCITY
+                    prices[code] += devices / self._devices * sum(totals) / accepted
         return Prices(_stepped(self._cpu / self._devices), tuple([_stepped(price) for price in prices]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lepton_ai.kernel.scheduling.collector import paused_collector
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import Plan, Policy, Snapshot
 
@@ -13,9 +14,10 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
     first, be it by waiting for a faster class. The first tasks that find no room get a reservation; after that a task
     starts only if it will have ended (80th percentile) by then, or leaves what is reserved untouched.
     """
-    scheduler = Scheduler(snapshot.nodes, policy)
-    for running in sorted(snapshot.running, key=lambda task: task.id):
-        scheduler.run(running)
-    for waiting in sorted(snapshot.waiting, key=lambda task: task.id):
-        scheduler.submit(waiting)
-    return scheduler.plan(snapshot.now, tell=None)
+    with paused_collector():
+        scheduler = Scheduler(snapshot.nodes, policy)
+        for running in snapshot.running:
+            scheduler.run(running)
+        for waiting in snapshot.waiting:
+            scheduler.submit(waiting)
+        return scheduler.plan(snapshot.now, tell=None)
