@@ -16,8 +16,8 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
     """
     with paused_collector():
         scheduler = Scheduler(snapshot.nodes, policy)
-        for running in snapshot.running:
+        for running in sorted(snapshot.running, key=lambda task: task.id):
             scheduler.run(running)
-        for waiting in snapshot.waiting:
+        for waiting in sorted(snapshot.waiting, key=lambda task: task.id):
             scheduler.submit(waiting)
         return scheduler.plan(snapshot.now, tell=None)
