@@ -29,8 +29,8 @@ RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole que
 class Scheduler:
     """The state of the world as the scheduler needs it: nodes, who runs where, who waits.
 
-    `plan` gives the same answers as `schedule` does for a snapshot of that state, but looks only at the shapes for
-    which something may have changed: those of new tasks, those that fit a node where something became free, those that
+    `plan` starts what `schedule` starts for a snapshot of that state (while tasks hold reservations, the two may
+    backfill different ones), but looks only at the shapes for which something may have changed: those of new tasks, those that fit a node where something became free, those that
     wait for a reservation or a faster class, and the head of the queue. What it places counts as running from then on;
     whoever does not carry a placement out says so by `submit`, which takes the task back into the queue.
     """
@@ -152,7 +152,9 @@ class Scheduler:
         self._fresh.clear()
         for one in placements:
             task = self._waiting.tasks[self._waiting.row_of[one.task_id]]
-            self._running[task.id] = started(task, one, now)
+            running = self._running[task.id] = started(task, one, now)
+            # As whoever carries it out will tell it: to the microsecond.
+            self._occupancy.held.set_end(task.id, _moment(running.expected_end))
             self._waiting.remove(task.id)
         return plan
 
