@@ -122,8 +122,8 @@ def test_those_behind_the_head_do_not_change_its_reservation(snapshot: Snapshot)
 def test_played_out_the_head_starts_no_later_than_promised(sizes: list[tuple[int, int]]) -> None:
     nodes = [node("a", 8), node("b", 4)]
     queue = [task(f"t{i}", cpus, seconds=float(seconds)) for i, (cpus, seconds) in enumerate(sizes)]
-    promised = {w.task_id: (w.expected_start or NOW) - NOW for w in heads_of(plan_of(nodes, queue))}
-    starts = play(nodes, [(0.0, one) for one in queue], Policy(ageing_tau=timedelta(days=10**6)))
+    promised = {w.task_id: (w.expected_start or NOW) - NOW for w in heads_of(plan_of(nodes, queue, policy=ONE))}
+    starts = play(nodes, [(0.0, one) for one in queue], Policy(ageing_tau=timedelta(days=10**6), reservations=1))
     assert all(starts[name] <= delay.total_seconds() + 1e-6 for name, delay in promised.items())
 
 
