@@ -65,10 +65,27 @@ class WaitingTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Stake:
+    """What a running task that may be preempted stands to lose.
+
+    `expectations` is what was left of it at `as_of`, on each class, as for a waiting task. Stopping it costs
+    `restart_seconds` of its time again, and all it did since `since` unless it resumes from a checkpoint.
+    """
+
+    weight: float
+    expectations: Mapping[str, Expectation]
+    as_of: datetime
+    since: datetime
+    restart_seconds: float = 0.0
+    resumes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RunningTask:
     """A task that holds its allocations until about `expected_end` (80th percentile; None runs until stopped).
 
-    `demand` is what it asked for, which tells what else it could have been given.
+    `demand` is what it asked for, which tells what else it could have been given. Without a `stake` it is never
+    preempted. Once it is being stopped, `stopping_for` names the task that it makes room for.
     """
 
     id: str
@@ -76,6 +93,8 @@ class RunningTask:
     allocations: tuple[Allocation, ...]
     expected_end: datetime | None = None
     demand: Demand | None = None
+    stake: Stake | None = None
+    stopping_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +141,25 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Preemption:
+    """Stop this running task, with notice, so that `for_task` can start; `terms` reproduce the decision."""
+
+    task_id: str
+    for_task: str
+    sentence: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now. Every waiting task of the snapshot is in exactly one of the two."""
+    """What to do now. Every waiting task of the snapshot is in exactly one of placements and waits.
+
+    Those that are preempted still hold what they hold: who they make room for waits, and starts once they are gone.
+    """
 
     placements: tuple[Placement, ...] = ()
     waits: tuple[Wait, ...] = ()
+    preemptions: tuple[Preemption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
