@@ -40,15 +40,21 @@ class Backlog:
     """
 
     def __init__(self, waiting: Waiting, ranking: Ranking, occupancy: Occupancy, ahead: Ahead) -> None:
-        self._waiting, self._ranking, self._occupancy, self._ahead = waiting, ranking, occupancy, ahead
+        self._waiting, self._ranking, self._fleet = waiting, ranking, occupancy.fleet
+        # As the walk found it: what an estimate says must not depend on who else was asked, and when.
+        self._free, self._holdings = occupancy.free.copy(), ahead.holdings()
         self._lines: dict[int, _Line] = {}
         self._openings: dict[tuple[int, int], float] = {}
+        self._decided: set[tuple[int, int]] = set()  # the openings by which somebody declined a start
         self._timeline: Timeline | None = None
         self._started: list[int] = []
         self._keys: list[float] = ranking.key.tolist()
 
-    def earliest(self, row: int, group: Group, choices: Sequence[Choice]) -> tuple[Choice, float]:
-        """Return the choice on which the task of `row` ends first, and after what delay it would start there."""
+    def earliest(self, row: int, group: Group, choices: Sequence[Choice], *, decides: bool) -> tuple[Choice, float]:
+        """Return the choice on which the task of `row` ends first, and after what delay it would start there.
+
+        `decides` tells that a start depends on the answer, not only a sentence.
+        """
         best, least, end = choices[0], math.inf, math.inf
         key, is_alone = self._keys[row], len(group.options) == 1
         for choice in choices:
@@ -57,7 +63,7 @@ class Backlog:
             at = bisect_right(line.keys, key)
             ahead, work = line.shares[at] - line.gone_share, line.work[at] - line.gone_work
             fluid = line.releases.delay(ahead + share, work / ahead if ahead > 0 else 0.0)
-            delay = fluid if is_alone else max(fluid, self._opening(group, choice[1]))
+            delay = fluid if is_alone else max(fluid, self._opening(group, choice[1], decides=decides))
             if delay + choice[0] < end:
                 best, least, end = choice, delay, delay + choice[0]
         return best, least
@@ -72,26 +78,35 @@ class Backlog:
             line.gone_work += work
 
     def _open(self, code: int) -> _Line:
-        fleet = self._occupancy.fleet
-        rows, shares, work = self._waiting.line(code, but=self._started)
+        rows, shares, work = self._waiting.line(code)
         by = np.argsort(self._ranking.key[rows], kind="stable")
         line = self._lines[code] = _Line(
-            releases_of(fleet, self._occupancy.free, self._ahead.holdings(), fleet.class_names[code]),
+            releases_of(self._fleet, self._free, self._holdings, self._fleet.class_names[code]),
             self._ranking.key[rows][by].tolist(),
             _from_the_head(shares[by]),
             _from_the_head(work[by]),
         )
+        for row in self._started:
+            stood, share, seconds = self._waiting.place_in_line(row)
+            if stood == code:
+                line.gone_share += share
+                line.gone_work += seconds
         return line
 
-    def _opening(self, group: Group, option: int) -> float:
-        known = self._openings.get((group.number, option))
+    def _opening(self, group: Group, option: int, *, decides: bool) -> float:
+        key = group.number, option
+        if decides and key not in self._decided:
+            if len(self._decided) >= OPENINGS_MAX:
+                return 0.0
+            self._decided.add(key)
+        known = self._openings.get(key)
         if known is not None:
             return known
-        if len(self._openings) >= OPENINGS_MAX:
+        if not decides and len(self._openings) >= OPENINGS_MAX:
             return 0.0
-        self._timeline = self._timeline or self._ahead.timeline()
+        self._timeline = self._timeline or Timeline(self._free, self._holdings)
         opening = self._timeline.opening(group.shape, group.options[option].pool)
-        seconds = self._openings[group.number, option] = math.inf if opening is None else opening.seconds
+        seconds = self._openings[key] = math.inf if opening is None else opening.seconds
         return seconds
 
 

@@ -29,10 +29,9 @@ RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole que
 class Scheduler:
     """The state of the world as the scheduler needs it: nodes, who runs where, who waits.
 
-    `plan` starts what `schedule` starts for a snapshot of that state (while tasks hold reservations, the two may
-    backfill different ones), but looks only at the shapes for which something may have changed: those of new tasks,
-    those that fit a node where something became free, those that wait for a reservation or a faster class, and the
-    head of the queue. What it places counts as running from then on; whoever does not carry a placement out says so by
+    `plan` starts what `schedule` starts for a snapshot of that state, but looks only at the shapes for which something
+    may have changed: those of new tasks, those that fit a node where something became free, those that wait for a
+    reservation or a faster class, and the head of the queue. What it places counts as running from then on; whoever does not carry a placement out says so by
     `submit`, which takes the task back into the queue.
     """
 

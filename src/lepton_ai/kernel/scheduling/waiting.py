@@ -66,11 +66,9 @@ class Waiting:
                 column[row] = column[last]
             self.row_of[task.id] = row
 
-    def line(self, code: int, *, but: Sequence[int]) -> tuple[Ints, Floats, Floats]:
-        """Return the rows whose first choice is that class, but some; their shares of it, and those times seconds."""
-        stands = self._line[: len(self)] == code
-        stands[but] = False
-        rows = np.flatnonzero(stands)
+    def line(self, code: int) -> tuple[Ints, Floats, Floats]:
+        """Return the rows whose first choice is that class; their shares of it, and those times seconds."""
+        rows = np.flatnonzero(self._line[: len(self)] == code)
         return rows, self._share[rows], self._work[rows]
 
     def place_in_line(self, row: int) -> tuple[int, float, float]:

@@ -74,7 +74,7 @@ class Walk:
         start, passed, is_reserved = self._best_start(group, choices)
         later = None
         if passed and (is_told or start is not None):
-            later = self.backlog.earliest(row, group, choices[:passed])
+            later = self.backlog.earliest(row, group, choices[:passed], decides=start is not None)
         if start is not None and (later is None or _end(later) >= start[0][0]):
             self._place(row, group, start)
             return

@@ -28,6 +28,7 @@ from tests.unit.kernel.scheduling.worlds import (
 
 BIG = node("big", 8)
 ONE = Policy(reservations=1)
+ROUNDING = timedelta(microseconds=1)  # seconds since 1970 as a float are no finer
 HEAD = task("head", 8, seconds=100, weight=1000)
 
 
@@ -89,7 +90,7 @@ def heads_of(plan: Plan) -> list[Wait]:
 def test_the_head_can_start_when_its_reservation_says_so(snapshot: Snapshot) -> None:
     plan = schedule(snapshot)
     for wait in heads_of(plan):
-        then = snapshot.now + timedelta(seconds=wait.terms["reserved_in_seconds"])
+        then = snapshot.now + timedelta(seconds=wait.terms["reserved_in_seconds"]) + ROUNDING
         head = tuple(one for one in snapshot.waiting if one.id == wait.task_id)
         known = tuple(one for one in snapshot.running if one.expected_end is None or _ends(one, snapshot) > then)
         new = tuple(one for one in started(plan, snapshot) if one.expected_end is None or one.expected_end > then)

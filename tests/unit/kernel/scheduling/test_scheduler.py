@@ -13,8 +13,7 @@ from lepton_ai.kernel.scheduling.scheduler import Scheduler, started
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, RunningTask, Snapshot, WaitingTask
 from tests.unit.kernel.scheduling.worlds import NOW, clusters, node, places, queues, running, task
 
-# With reservations the two may choose different tasks to backfill; both keep what is reserved.
-policies = st.just(Policy(reservations=0))
+policies = st.builds(Policy, reservations=st.integers(0, 3))
 
 
 class World:
@@ -49,7 +48,7 @@ def named(tasks: tuple[WaitingTask, ...], step: int) -> tuple[WaitingTask, ...]:
     return tuple(replace(one, id=f"{step}-{one.id}", name=f"{step}-{one.name}") for one in tasks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), clusters(), policies)
 def test_what_it_starts_is_what_the_pure_function_starts(
     data: st.DataObject, nodes: tuple[NodeView, ...], policy: Policy
