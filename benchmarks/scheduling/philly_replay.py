@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Scheduler(Protocol):
     def finished(self, job: int, now: int) -> None:
         """Take note that a job ended, at `now` or since the last grid point."""
 
-    def decide(self, now: int) -> Sequence[Start | Stop]:
+    def decide(self, now: int) -> Iterable[Start | Stop]:
         """Return what to do now, to be carried out in this order."""
 
 

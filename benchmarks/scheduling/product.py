@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.scheduling.books import Books
@@ -14,11 +15,11 @@ from benchmarks.scheduling.live_queue import Start, Task
 from benchmarks.scheduling.openb import Machine, Shape
 from benchmarks.scheduling.packing import Placement
 from benchmarks.scheduling.philly import Floats, Stream
-from benchmarks.scheduling.philly_replay import NODE_DEVICES, devices_each
+from benchmarks.scheduling.philly_replay import NODE_DEVICES, Setting, Stop, devices_each
 from benchmarks.scheduling.philly_replay import Start as JobStart
 from lepton_ai.kernel.scheduling.estimate import Z80
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
-from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, Expectation, NodeView, Plan, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, Expectation, NodeView, Plan, Restart, WaitingTask
 from lepton_ai.kernel.scheduling.snapshot import Placement as Placed
 from lepton_ai.types.resources import AcceleratorRequest
 
@@ -71,27 +72,54 @@ class LiveQueue:
 
 
 class JobReplay:
-    """Runs gangs of jobs on nodes of eight devices, with `expected` seconds for each job and a spread of `sigma`."""
+    """Runs gangs of jobs on nodes of eight devices, with `expected` seconds for each job and a spread of `sigma`.
 
-    def __init__(self, stream: Stream, nodes: int, expected: Floats, sigma: float) -> None:
-        self.stream, self.expected, self.p80 = stream, expected, math.exp(Z80 * sigma)
-        self.scheduler = Scheduler(nodes_of([Machine(8_000, 8_000, NODE_DEVICES, "gpu")] * nodes))
+    Where the setting lets jobs be preempted, they resume where they were, and stop at once.
+    """
+
+    def __init__(self, stream: Stream, setting: Setting, expected: Floats, sigma: float) -> None:
+        self.stream, self.left, self.p80 = stream, expected.copy(), math.exp(Z80 * sigma)
+        seconds = setting.restart_seconds
+        self.restart = None if seconds is None else Restart(float(seconds), grace_seconds=0.0)
+        self.scheduler = Scheduler(nodes_of([Machine(8_000, 8_000, NODE_DEVICES, "gpu")] * setting.nodes))
+        self.waits: dict[int, WaitingTask] = {}
+        self.since: dict[int, float] = {}
 
     def submitted(self, job: int, now: int) -> None:
-        name, seconds = f"{job:06}", float(self.expected[job])
-        gang = int(self.stream.gang[job])
+        name, gang = f"{job:06}", int(self.stream.gang[job])
         each = devices_each(gang)
         demand = Demand(each * 1000, each * GB, AcceleratorRequest(kind="gpu", count=each), gang // each)
-        expected = {"": Expectation(seconds, seconds * self.p80, "stated")}
-        since = EPOCH + timedelta(seconds=now)
-        self.scheduler.submit(WaitingTask(name, name, demand, float(self.stream.weight[job]), since, expected))
+        at, weight = EPOCH + timedelta(seconds=now), float(self.stream.weight[job])
+        expected = self._expected(float(self.left[job]))
+        self.waits[job] = WaitingTask(name, name, demand, weight, at, expected, restart=self.restart)
+        self.scheduler.submit(self.waits[job])
 
     def finished(self, job: int, now: int) -> None:
         self.scheduler.forget(f"{job:06}")
 
-    def decide(self, now: int) -> Sequence[JobStart]:
-        plan: Plan = self.scheduler.plan(EPOCH + timedelta(seconds=now))
-        return [JobStart(int(p.task_id), tuple(int(a.node) for a in p.allocations)) for p in plan.placements]
+    def decide(self, now: int) -> Iterator[JobStart | Stop]:
+        """Carry out one plan after the other, until nobody is preempted for anybody."""
+        is_settled = False
+        while not is_settled:
+            plan: Plan = self.scheduler.plan(EPOCH + timedelta(seconds=now))
+            for placed in plan.placements:
+                job = int(placed.task_id)
+                self.since[job] = now
+                yield JobStart(job, tuple(int(a.node) for a in placed.allocations))
+            for preemption in plan.preemptions:
+                yield self._stop(int(preemption.task_id), now)
+            is_settled = not plan.preemptions
+
+    def _stop(self, job: int, now: int) -> Stop:
+        """Let a job wait for the rest of what was expected of it, or as long again as it is overdue."""
+        left = self.left[job] - (now - self.since[job])
+        self.left[job] = max(left, -left, 1.0) + (self.restart.seconds if self.restart else 0.0)
+        self.waits[job] = replace(self.waits[job], expectations=self._expected(float(self.left[job])))
+        self.scheduler.submit(self.waits[job])
+        return Stop(job)
+
+    def _expected(self, seconds: float) -> Mapping[str, Expectation]:
+        return {"": Expectation(seconds, seconds * self.p80, "stated")}
 
 
 def nodes_of(machines: Sequence[Machine]) -> list[NodeView]:

@@ -57,7 +57,7 @@ def test_the_product_serves_a_live_queue_to_its_end() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_product_replays_random_gangs_without_overcommitting(seed: int) -> None:
     stream = random_stream(seed, jobs=40)
-    outcome = replay(stream, Setting(3), JobReplay(stream, 3, stream.seconds.astype(np.float64), 0.0))
+    outcome = replay(stream, Setting(3), JobReplay(stream, Setting(3), stream.seconds.astype(np.float64), 0.0))
     assert (outcome.end >= stream.submit + stream.seconds).all()
     assert (outcome.starts == 1).all()
 
@@ -73,4 +73,4 @@ class _Greedy(JobReplay):
 def test_the_replay_refuses_a_node_that_is_full() -> None:
     stream = random_stream(4, jobs=60, horizon=60)
     with pytest.raises(Infeasible):
-        replay(stream, Setting(3), _Greedy(stream, 3, stream.seconds.astype(np.float64), 0.0))
+        replay(stream, Setting(3), _Greedy(stream, Setting(3), stream.seconds.astype(np.float64), 0.0))

@@ -10,7 +10,7 @@ from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, option
 from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.reasons import impossible
-from lepton_ai.kernel.scheduling.snapshot import Refusal, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Demand, Refusal, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import share_of_class
 
 # Median of the seconds on one option, its number, and the 80th percentile: sorted as it is, the fastest comes first.
@@ -54,12 +54,12 @@ class Groups:
         self._by_shape: dict[Shape, Group] = {}
         self._by_numbers: dict[tuple[object, ...], Group] = {}
 
-    def of(self, task: WaitingTask) -> Group:
-        """Return the group of a task."""
-        numbers = numbers_of(task.demand)
+    def of(self, demand: Demand) -> Group:
+        """Return the group of the tasks that ask for that."""
+        numbers = numbers_of(demand)
         group = self._by_numbers.get(numbers)
         if group is None:
-            shape = shape_of(task.demand)
+            shape = shape_of(demand)
             group = self._by_shape.get(shape)
             if group is None:
                 group = self._by_shape[shape] = _group(len(self.all), shape, self.fleet)

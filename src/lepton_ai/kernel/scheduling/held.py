@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from lepton_ai.kernel.scheduling.expectation import WEIGHT_MAX, expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
+from lepton_ai.kernel.scheduling.snapshot import Stake
 from lepton_ai.types.resources import Allocation
 
 Floats = npt.NDArray[np.float64]
@@ -16,7 +19,9 @@ Floats = npt.NDArray[np.float64]
 SOON_SECONDS = 1.0  # nothing ends at this very moment: the pass is about what is free now
 OVERDUE_SECONDS_MIN = 30.0  # a task that is just overdue is given this long
 START_ROWS = 64
-_COLUMNS = ("_ends", "_node", "_cpu", "_memory", "_class", "_devices", "_id", "_name")
+_OF_STAKE = ("_weight", "_left", "_as_of", "_since", "_restart", "_resumes")
+_COLUMNS = ("_ends", "_node", "_cpu", "_memory", "_class", "_devices", "_id", "_name", *_OF_STAKE)
+NO_STAKE = math.nan  # in the column of weights
 
 
 class Holdings(NamedTuple):
@@ -32,6 +37,25 @@ class Holdings(NamedTuple):
     resource_class: Ints  # codes of `Fleet.class_codes`
 
 
+class Stakes(NamedTuple):
+    """Columns of what may be preempted, one row for each replica; all of a task's rows have the same numbers."""
+
+    id: npt.NDArray[np.object_]
+    node: Ints
+    cpu: Ints
+    memory: Ints
+    devices: Ints
+    weight: Floats
+    left: Floats  # seconds that it is expected to run on
+    restart: Floats  # what its restart costs, in seconds of its time
+    lost: Floats  # the same and what it did so far, if that is lost
+    ran: Floats  # seconds since it was started
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> Stakes:
+        """Return those of `rows`."""
+        return Stakes._make(column[rows] for column in self)
+
+
 class Held:
     """One row for each replica. The last row moves into the place of one that leaves, so that there are no gaps."""
 
@@ -43,6 +67,8 @@ class Held:
         self._id, self._name = (np.empty(START_ROWS, dtype=np.object_) for _ in range(2))  # of the task
         self._node, self._cpu, self._memory, self._class = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(4))
         self._devices = np.zeros((START_ROWS, fleet.device_total.shape[1]), dtype=np.int64)
+        self._weight, self._left, self._as_of, self._since, self._restart = (np.zeros(START_ROWS) for _ in range(5))
+        self._resumes = np.zeros(START_ROWS, dtype=np.bool_)
 
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._rows_of
@@ -72,6 +98,7 @@ class Held:
             if column >= 0:
                 self._devices[row, column] += share.share_milli
         self._id[row], self._name[row] = task
+        self._weight[row] = NO_STAKE
         return row
 
     def _double(self) -> None:
@@ -98,6 +125,40 @@ class Held:
     def set_end(self, task_id: str, ends_at: float) -> None:
         """Change when the task is expected to end."""
         self._ends[self._rows_of[task_id]] = ends_at
+
+    def set_stake(self, task_id: str, stake: Stake | None) -> None:
+        """Say what the task stands to lose if it is preempted; None: it must not be."""
+        for row in self._rows_of[task_id]:
+            if stake is None:
+                self._weight[row] = NO_STAKE
+                continue
+            code = int(self._class[row])
+            expected = expectation_on(stake.expectations, (self._fleet.class_names[code] if code >= 0 else "",))
+            self._weight[row] = min(max(stake.weight, 0.0), WEIGHT_MAX)
+            self._left[row], self._as_of[row] = expected.median, stake.as_of.timestamp()
+            self._since[row], self._restart[row] = stake.since.timestamp(), max(stake.restart.seconds, 0.0)
+            self._resumes[row] = stake.restart.resumes
+
+    def stakes(self, now: float) -> Stakes | None:
+        """Return who may be preempted, or None if nobody may."""
+        rows = np.flatnonzero(~np.isnan(self._weight[: self._count]))
+        if not len(rows):
+            return None
+        left, ran = self._left[rows] - (now - self._as_of[rows]), np.maximum(now - self._since[rows], 0.0)
+        left = np.where(left < 0, np.maximum(-left, OVERDUE_SECONDS_MIN), np.maximum(left, SOON_SECONDS))
+        restart = self._restart[rows]
+        return Stakes(
+            self._id[rows],
+            self._node[rows],
+            self._cpu[rows],
+            self._memory[rows],
+            self._devices[rows],
+            self._weight[rows],
+            left,
+            restart,
+            np.where(self._resumes[rows], restart, restart + ran),
+            ran,
+        )
 
     def at(self, now: float) -> Holdings:
         """Return all that is held, with ends as they are expected now.

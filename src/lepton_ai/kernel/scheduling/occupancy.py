@@ -101,6 +101,12 @@ class Ahead:
                 self._set_least(room.left, mask, node)
                 room.touched.append(node)
 
+    def expect_soon(self, task_ids: Sequence[str]) -> None:
+        """Take note that these are being stopped."""
+        self._timeline = None
+        for task_id in task_ids:
+            self._occupancy.held.set_end(task_id, self._now)
+
     def reserve(self, reservation: Reservation) -> None:
         """Keep room for a task that waits."""
         self._timeline = None

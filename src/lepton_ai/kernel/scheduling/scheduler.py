@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -14,15 +15,25 @@ from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.groups import Group, Groups
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
+from lepton_ai.kernel.scheduling.preempt import Victims
 from lepton_ai.kernel.scheduling.reasons import in_words
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Placement, Plan, Policy, RunningTask, Snapshot, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import (
+    NodeView,
+    Placement,
+    Plan,
+    Policy,
+    Preemption,
+    RunningTask,
+    Snapshot,
+    Stake,
+    WaitingTask,
+)
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.kernel.scheduling.waits import Outlook, waits_of
-from lepton_ai.kernel.scheduling.walk import Started, Walk
+from lepton_ai.kernel.scheduling.walk import HEAD_ROWS, Making, Started, Walk
 
 FREED_MAX = 64  # if more nodes have room again, every shape is looked at anew
 SHAPES_MAX = 10_000  # of about 1 kB each = 10 MB
-HEAD_ROWS = 64  # so many at the head, of those that cannot start, are asked whether they want a reservation
 RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
 
 
@@ -31,8 +42,8 @@ class Scheduler:
 
     `plan` starts what `schedule` starts for a snapshot of that state, but looks only at the shapes for which something
     may have changed: those of new tasks, those that fit a node where something became free, those that wait for a
-    reservation or a faster class, and the head of the queue. What it places counts as running from then on; whoever does not carry a placement out says so by
-    `submit`, which takes the task back into the queue.
+    reservation or a faster class, and the head of the queue. What it places counts as running from then on, and what it
+    preempts as stopping; whoever does not carry that out says so by `submit` and `run`.
     """
 
     def __init__(
@@ -82,7 +93,7 @@ class Scheduler:
     def submit(self, task: WaitingTask) -> None:
         """Let a task wait. One that waits already is replaced; one that held something gives it back."""
         self.forget(task.id)
-        group = self._groups.of(task)
+        group = self._groups.of(task.demand)
         self._waiting.add(task, group)
         self._count(task.id, group.shape)
         self._fresh.add(task.id)
@@ -96,6 +107,7 @@ class Scheduler:
         before, self._running[task.id] = self._running.get(task.id), task
         if before is not None and before.allocations == task.allocations:
             self._occupancy.held.set_end(task.id, _moment(task.expected_end))
+            self._occupancy.held.set_stake(task.id, task.stake)
         else:
             self._hold(task)
             self._count(task.id, shape_of(task.demand) if task.demand else None)
@@ -125,6 +137,8 @@ class Scheduler:
 
     def _hold(self, task: RunningTask) -> None:
         self._occupancy.hold((task.id, task.name), task.allocations, _moment(task.expected_end))
+        if task.stake is not None:
+            self._occupancy.held.set_stake(task.id, task.stake)
 
     def plan(self, now: datetime, tell: Collection[str] | None = ()) -> Plan:
         """Decide what starts now. The waits are those of new tasks and of those to `tell`; None tells everybody."""
@@ -141,22 +155,44 @@ class Scheduler:
         row_of = self._waiting.row_of
         told = {row_of[name] for name in {*self._fresh, *tell} if name in row_of} if tell is not None else None
         order = ranking.order(self._rows(ranking, told))
-        walk = Walk(self._waiting, ranking, self._occupancy, self.policy)
+        victims = Victims(self._occupancy, ranking.now, self.policy, self._group_of)
+        walk = Walk(self._waiting, ranking, self._occupancy, victims)
         walk.go(order, range(len(row_of)) if told is None else told)
         for number in walk.full:
             self._is_open[number] = False
         rank = _ranks(ranking, len(walk.started) + len(walk.blocked), len(self._waiting))
         placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
         outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
-        plan = Plan(placements, waits_of(walk.blocked, outlook))
+        preemptions = tuple([one for making in walk.making for one in self._preemptions(making)])
+        plan = Plan(placements, waits_of(walk.blocked, outlook), preemptions)
         self._fresh.clear()
-        for one in placements:
-            task = self._waiting.tasks[self._waiting.row_of[one.task_id]]
-            running = self._running[task.id] = started(task, one, now)
-            # As whoever carries it out will tell it: to the microsecond.
-            self._occupancy.held.set_end(task.id, _moment(running.expected_end))
-            self._waiting.remove(task.id)
+        self._carry_out(plan, now)
         return plan
+
+    def _carry_out(self, plan: Plan, now: datetime) -> None:
+        """Let the state be what whoever carries out the plan will tell, to the microsecond."""
+        for one in plan.placements:
+            task = self._waiting.tasks[self._waiting.row_of[one.task_id]]
+            self._waiting.remove(task.id)
+            running = self._running[task.id] = started(task, one, now)
+            self._occupancy.held.set_end(task.id, _moment(running.expected_end))
+            self._occupancy.held.set_stake(task.id, running.stake)
+        for preemption in plan.preemptions:
+            self.run(stopping(self._running[preemption.task_id], now))
+        for name in sorted({preemption.for_task for preemption in plan.preemptions}):
+            self.submit(replace(self._waiting.tasks[self._waiting.row_of[name]], has_claim=True))
+
+    def _preemptions(self, making: Making) -> list[Preemption]:
+        row, exchange = making
+        task = self._waiting.tasks[row]
+        terms = {"saved": exchange.saved, "cost": exchange.cost, "gain": self.policy.preemption_gain}
+        saved, cost = in_words(exchange.saved), in_words(exchange.cost)
+        sentence = f"makes room for '{task.name}': that saves {saved} of weighted waiting and costs {cost}"
+        return [Preemption(victim, task.id, sentence, terms) for victim in exchange.victims]
+
+    def _group_of(self, task_id: str) -> Group | None:
+        demand = self._running[task_id].demand
+        return None if demand is None else self._groups.of(demand)
 
     def _rows(self, ranking: Ranking, told: Collection[int] | None) -> Ints:
         """Return the rows to consider: all of open shapes, all that are told, and the head of the queue."""
@@ -165,8 +201,7 @@ class Scheduler:
         is_in = np.zeros(len(self._waiting), dtype=np.bool_)
         is_in[self._waiting.in_groups(self._is_open)] = True
         is_in[list(told)] = True
-        if self.policy.reservations:
-            is_in[ranking.best(np.flatnonzero(~is_in), max(HEAD_ROWS, self.policy.reservations))] = True
+        is_in[ranking.best(np.flatnonzero(~is_in), HEAD_ROWS)] = True
         return np.flatnonzero(is_in)
 
     def _reopen(self) -> None:
@@ -208,7 +243,14 @@ def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTa
     """Return `task` as it runs once `placement` is carried out."""
     seconds = min(placement.terms["expected_seconds_p80"], SECONDS_MAX)
     end = None if task.is_service else now + timedelta(seconds=seconds)
-    return RunningTask(task.id, task.name, placement.allocations, end, task.demand)
+    stake = None if task.restart is None else Stake(task.weight, task.expectations, now, now, task.restart)
+    return RunningTask(task.id, task.name, placement.allocations, end, task.demand, stake)
+
+
+def stopping(task: RunningTask, now: datetime) -> RunningTask:
+    """Return `task` as it runs once it was told to stop."""
+    grace = task.stake.restart.grace_seconds if task.stake is not None else 0.0
+    return replace(task, expected_end=now + timedelta(seconds=grace), stake=None)
 
 
 def _moment(end: datetime | None) -> float:

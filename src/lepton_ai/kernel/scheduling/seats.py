@@ -26,6 +26,11 @@ class Room(NamedTuple):
     left: Ledger
     touched: list[int]
 
+    @property
+    def changes(self) -> int:
+        """How often something changed so far, within a pass."""
+        return len(self.touched)
+
 
 class Seats:
     """How many replicas of a shape fit on each node of a pool (`rooms`), and how welcome each node is (least first)."""
@@ -53,6 +58,13 @@ class Seats:
         """Tell whether the whole gang would find room."""
         self._catch_up()
         return bool(self.rooms.any()) if self.shape.size == 1 else int(self.rooms.sum()) >= self.shape.size
+
+    def open_nodes(self, but: Ints) -> Ints:
+        """Count for each node of `but` the others with room for a replica."""
+        self._catch_up()
+        is_open, place = self.rooms > 0, self.pool.place[but]
+        counts: Ints = np.count_nonzero(is_open) - np.where(place >= 0, is_open[place], False)
+        return counts
 
     def _catch_up(self) -> None:
         touched = self._room.touched

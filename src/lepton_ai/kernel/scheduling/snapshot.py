@@ -52,8 +52,23 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """What it costs to stop a task and start it again later: seconds of its time, and all it did without a checkpoint.
+
+    `grace_seconds` is how long it may take to stop once it got notice.
+    """
+
+    seconds: float = 0.0
+    resumes: bool = True
+    grace_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingTask:
-    """A task that holds nothing yet. `expectations` maps a resource class; "" is used for classes not named."""
+    """A task that holds nothing yet. `expectations` maps a resource class; "" is used for classes not named.
+
+    Without a `restart` it is never preempted once it runs. Others were stopped for one with `has_claim`: it goes first.
+    """
 
     id: str
     name: str
@@ -62,22 +77,22 @@ class WaitingTask:
     submitted_at: datetime
     expectations: Mapping[str, Expectation]
     is_service: bool = False  # runs until stopped: its expectations place it in the queue, and say nothing of its end
+    restart: Restart | None = None
+    has_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What a running task that may be preempted stands to lose.
 
-    `expectations` is what was left of it at `as_of`, on each class, as for a waiting task. Stopping it costs
-    `restart_seconds` of its time again, and all it did since `since` unless it resumes from a checkpoint.
+    `expectations` is what was left of it at `as_of`, on each class, as for a waiting task; it runs since `since`.
     """
 
     weight: float
     expectations: Mapping[str, Expectation]
     as_of: datetime
     since: datetime
-    restart_seconds: float = 0.0
-    resumes: bool = True
+    restart: Restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +100,7 @@ class RunningTask:
     """A task that holds its allocations until about `expected_end` (80th percentile; None runs until stopped).
 
     `demand` is what it asked for, which tells what else it could have been given. Without a `stake` it is never
-    preempted. Once it is being stopped, `stopping_for` names the task that it makes room for.
+    preempted; nor is one that is being stopped already, which ends after its grace.
     """
 
     id: str
@@ -94,7 +109,6 @@ class RunningTask:
     expected_end: datetime | None = None
     demand: Demand | None = None
     stake: Stake | None = None
-    stopping_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +183,5 @@ class Policy:
     ageing_tau: timedelta = timedelta(minutes=10)  # waiting this long doubles a task's index
     starvation_bound: timedelta = timedelta(days=7)  # waiting longer puts it before everything younger
     reservations: int = 4  # how many waiting tasks at the head hold a reservation against backfill
+    preemption_gain: float = 3.0  # preempt if the weighted time that it saves is this many times what it costs
+    preemption_pause: float = 30.0  # nobody is preempted before he ran this many times what his restart costs

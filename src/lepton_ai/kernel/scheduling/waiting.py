@@ -16,8 +16,9 @@ from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
 Floats = npt.NDArray[np.float64]
 
 START_ROWS = 64
-_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line")
+_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line", "_claims")
 STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
+CLAIMING = 1e35  # above all who starve
 LONGEST_WAIT = 1e10  # in seconds; keeps those who starve in the order of their waits
 
 
@@ -32,6 +33,7 @@ class Waiting:
         self._weight, self._cost, self._since = (np.zeros(START_ROWS) for _ in range(3))
         self._share, self._work = np.zeros(START_ROWS), np.zeros(START_ROWS)  # in the line of the first choice
         self._group, self._line = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(2))
+        self._claims = np.zeros(START_ROWS, dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -50,7 +52,7 @@ class Waiting:
         weight = task.weight
         self._weight[row] = min(weight, WEIGHT_MAX) if weight > 0 else 0.0  # NaN is not above 0
         self._cost[row], self._since[row], self._group[row] = least, task.submitted_at.timestamp(), group.number
-        self._line[row] = -1
+        self._line[row], self._claims[row] = -1, task.has_claim
         if choices:
             self._line[row], share = group.lines[choices[0][1]]
             self._share[row], self._work[row] = share, share * choices[0][0]
@@ -83,8 +85,8 @@ class Waiting:
         """Return how the rows compare at the moment `now` (seconds since 1970).
 
         Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau). A task
-        that waits longer than the bound goes before everything younger, oldest first, whatever its index. Impossible
-        tasks cost infinity.
+        that waits longer than the bound goes before everything younger, oldest first, whatever its index; one that
+        others were stopped for before all. Impossible tasks cost infinity.
         """
         n = len(self)
         waits = np.maximum(now - self._since[:n], 0.0)
@@ -92,6 +94,7 @@ class Waiting:
         index = self._weight[:n] / self._cost[:n] * age
         is_starving = waits > policy.starvation_bound.total_seconds()
         key = np.where(is_starving, STARVING * (1.0 + waits / LONGEST_WAIT), index)
+        key = np.where(self._claims[:n], CLAIMING, key)
         return Ranking(self.tasks, now, key, self._since[:n], self._weight[:n], age, index, is_starving)
 
 

@@ -9,12 +9,15 @@ from typing import NamedTuple
 from lepton_ai.kernel.scheduling.backlog import Backlog
 from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
+from lepton_ai.kernel.scheduling.preempt import Exchange, Victims, Wanted
 from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, reserve
 from lepton_ai.kernel.scheduling.seats import Ceilings, Seats, Spot, allocations_of
-from lepton_ai.kernel.scheduling.snapshot import Policy, Refusal
+from lepton_ai.kernel.scheduling.snapshot import Refusal
 from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.types.resources import Allocation
+
+HEAD_ROWS = 64  # so many at the head, of those that cannot start, may reserve room or have others stopped
 
 _Start = tuple[Choice, list[Spot]]  # where a task could start now
 _Later = tuple[Choice, float]  # where a task could start later, and after about how many seconds
@@ -39,15 +42,25 @@ class Blocked(NamedTuple):
     reservation: Reservation | None = None
 
 
+class Making(NamedTuple):
+    """Room is being made for the task of `row`: others are stopped."""
+
+    row: int
+    exchange: Exchange
+
+
 class Walk:
     """What changes while the queue is walked once, from its head."""
 
-    def __init__(self, waiting: Waiting, ranking: Ranking, occupancy: Occupancy, policy: Policy) -> None:
-        self._waiting, self._occupancy, self._policy, self._now = waiting, occupancy, policy, ranking.now
+    def __init__(self, waiting: Waiting, ranking: Ranking, occupancy: Occupancy, victims: Victims) -> None:
+        self._waiting, self._ranking, self._now = waiting, ranking, ranking.now
+        self._occupancy, self._victims, self._policy = occupancy, victims, victims.policy
         self.ahead = Ahead(occupancy, ranking.now)
         self.backlog = Backlog(waiting, ranking, occupancy, self.ahead)
         self.started: list[Started] = []
         self.blocked: list[Blocked] = []
+        self.making: list[Making] = []
+        self._behind = 0  # how many could not start, or would rather not
         self.full: set[int] = set()  # numbers of groups that found no room on any option
         self._masked: dict[tuple[int, int, tuple[int, ...]], Seats] = {}
         self._ceilings = Ceilings(occupancy.free)
@@ -61,13 +74,17 @@ class Walk:
             if group.never is not None:
                 if row in told:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
-            elif group.number not in full or row in told or self.may_reserve:
+            elif group.number not in full or row in told or self.is_head:
                 self._consider(row, group, is_told=row in told)
 
     @property
-    def may_reserve(self) -> bool:
-        """Tell whether the next task that finds no room gets a reservation."""
-        return len(self.ahead.reservations) < self._policy.reservations
+    def is_head(self) -> bool:
+        """Tell whether the next task that finds no room may get a reservation, or others stopped for it."""
+        return self._behind < HEAD_ROWS and (self._may_reserve or self._victims.exist)
+
+    @property
+    def _may_reserve(self) -> bool:
+        return self._behind <= HEAD_ROWS and len(self.ahead.reservations) < self._policy.reservations
 
     def _consider(self, row: int, group: Group, *, is_told: bool) -> None:
         choices = self._waiting.choices[row]
@@ -79,7 +96,9 @@ class Walk:
             self._place(row, group, start)
             return
         reservation = None
-        if self.may_reserve and group.number not in self._hopeless:
+        self._behind += 1
+        is_made = start is None and self._make_room(row, group)
+        if (self._may_reserve or is_made) and group.number not in self._hopeless:
             exact = self._reserve(row, group, start)
             if exact is not None:
                 reservation, later = exact
@@ -90,6 +109,20 @@ class Walk:
             refusal = Refusal.RESERVED if is_reserved and start is None else Refusal.BUSY
             choice, delay = later
             self.blocked.append(Blocked(row, refusal, choice, delay, start[0] if start else None, reservation))
+
+    def _make_room(self, row: int, group: Group) -> bool:
+        """Let others be stopped for the task of `row` if that pays; from then on their room is expected soon."""
+        task, ranking = self._waiting.tasks[row], self._ranking
+        if task.has_claim or not self._victims.exist or self._behind > HEAD_ROWS:
+            return False
+        weight, index = float(ranking.weight[row]), float(ranking.index[row] / ranking.age[row])
+        exchange = self._victims.for_(Wanted(group, self._waiting.choices[row], weight, index))
+        if exchange is None:
+            return False
+        self.making.append(Making(row, exchange))
+        self.ahead.expect_soon(exchange.victims)
+        self._hopeless.discard(group.number)
+        return True
 
     def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
         """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""

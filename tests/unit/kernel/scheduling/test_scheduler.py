@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.scheduler import Scheduler, started
+from lepton_ai.kernel.scheduling.scheduler import Scheduler, started, stopping
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, RunningTask, Snapshot, WaitingTask
 from tests.unit.kernel.scheduling.worlds import NOW, clusters, node, places, queues, running, task
 
@@ -41,6 +41,9 @@ class World:
         whole, small = schedule(snapshot, self.policy), self.scheduler.plan(self.now)
         for placement in whole.placements:
             self.running[placement.task_id] = started(self.waiting.pop(placement.task_id), placement, self.now)
+        for one in whole.preemptions:
+            self.running[one.task_id] = stopping(self.running[one.task_id], self.now)
+            self.waiting[one.for_task] = replace(self.waiting[one.for_task], has_claim=True)
         return whole, small
 
 
@@ -57,7 +60,7 @@ def test_what_it_starts_is_what_the_pure_function_starts(
     for step in range(5):
         world.submit(named(data.draw(queues()), step))
         whole, small = world.plan()
-        assert small.placements == whole.placements
+        assert (small.placements, small.preemptions) == (whole.placements, whole.preemptions)
         gone = data.draw(st.sets(st.sampled_from(sorted({*world.running, *world.waiting, "nobody"})), max_size=4))
         for task_id in sorted(gone):
             world.end(task_id)

@@ -17,6 +17,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     NodeView,
     Plan,
     Policy,
+    Restart,
     RunningTask,
     Snapshot,
     Wait,
@@ -138,6 +139,9 @@ expectation_maps = st.dictionaries(
 )
 
 
+restarts = st.none() | st.builds(Restart, odd_seconds | st.floats(0.0, 60.0), st.booleans(), st.floats(0.0, 60.0))
+
+
 @st.composite
 def clusters(draw: st.DrawFn) -> tuple[NodeView, ...]:
     nodes = []
@@ -158,7 +162,8 @@ def queues(draw: st.DrawFn) -> tuple[WaitingTask, ...]:
         )
         submitted = NOW - timedelta(seconds=draw(st.integers(-10, 200_000)))
         weight = draw(st.floats(0, 100) | st.sampled_from([float("nan"), -1.0, float("inf")]))
-        tasks.append(WaitingTask(f"t{row}", f"t{row}", demand, weight, submitted, draw(expectation_maps)))
+        expected, restart = draw(expectation_maps), draw(restarts)
+        tasks.append(WaitingTask(f"t{row}", f"t{row}", demand, weight, submitted, expected, restart=restart))
     return tuple(tasks)
 
 
