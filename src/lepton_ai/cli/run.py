@@ -26,6 +26,10 @@ Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="End it af
 After = Annotated[list[str] | None, typer.Option(metavar="JOB", help="Wait for that job. Repeatable.")]
 Retries = Annotated[int, typer.Option(min=0, max=100, help="Tries after a bad exit code.")]
 Expected = Annotated[str | None, typer.Option(metavar="DURATION", help="How long it should take, if you know.")]
+IsPreemptible = Annotated[bool, typer.Option("--preemptible", help="It may be stopped for others; starts anew later.")]
+Resumes = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Preemptible; goes on from its checkpoint, which takes so long.")
+]
 
 app = typer.Typer()
 
@@ -53,6 +57,8 @@ def run(
     after: After = None,
     retries: Retries = 0,
     expected_duration: Expected = None,
+    preemptible: IsPreemptible = False,
+    resumes: Resumes = None,
 ) -> None:
     """Run a command as a job, follow its log, exit with its code.
 
@@ -78,6 +84,10 @@ def run(
         "retries": retries or None,
         "expected_duration": expected_duration,
     }
+    if resumes is not None:
+        wanted["preemptible"] = {"resumes": True, "restart": resumes}
+    elif preemptible:
+        wanted["preemptible"] = {}
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)
 
 

@@ -76,7 +76,7 @@ class Placing:
             return []
         began = self._clock.now()
         snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
-        if self._last is not None and not self._last[1].placements and _is_same(snapshot, self._last[0]):
+        if self._last is not None and not _acts(self._last[1]) and _is_same(snapshot, self._last[0]):
             return []  # A plan that placed something changes the world; if it did not, it was not carried out.
         plan = self._plan(snapshot, [one.id for one in snapshot.waiting if self._is_due(one.id, world, now)])
         # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
@@ -85,7 +85,9 @@ class Placing:
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]
-        changes += [self._tell(world, wait, now) for wait in plan.waits]
+        changes += _make_room(world, plan)
+        claims = {one.for_task for one in plan.preemptions}
+        changes += [self._tell(world, wait, now) for wait in plan.waits if wait.task_id not in claims]
         self._told = {one.id: self._told[one.id] for one in snapshot.waiting if one.id in self._told}
         return [change for change in changes if change is not None]
 
@@ -126,6 +128,7 @@ class Placing:
             terms={name: v for name, v in placement.terms.items() if not (task.spec.is_service and name in OF_ENDING)},
             master_address=addresses.get(node, ""),
             master_port=port,
+            has_claim=False,
         )
 
     def _tell(self, world: Objects, wait: Wait, now: datetime) -> Change | None:
@@ -138,6 +141,28 @@ class Placing:
         self._told[wait.task_id] = (wait.refusal, now)
         newest = Reason(code=wait.refusal.value, sentence=wait.sentence)
         return update(task.with_status(reason=newest)) if newest != reason else None
+
+
+def _acts(plan: Plan) -> bool:
+    return bool(plan.placements or plan.preemptions)
+
+
+def _make_room(world: Objects, plan: Plan) -> list[Change]:
+    """Return the changes that stop those who make room, and give a claim to those who get it.
+
+    A claim needs no stop to have come through: the scheduler looks again at whoever has a claim and no room in sight.
+    """
+    changes, sentences = [], {wait.task_id: wait.sentence for wait in plan.waits}
+    for one in plan.preemptions:
+        task = world.get(Task, one.task_id)
+        if task is not None and task.status.state in {TaskState.STARTING, TaskState.RUNNING}:
+            changes.append(tasks.preempt(task, f"It {one.sentence}."))
+    for name in sorted({one.for_task for one in plan.preemptions}):
+        task = world.get(Task, name)
+        if task is not None and task.status.state is TaskState.WAITING:
+            reason = Reason(code="making_room", sentence=sentences.get(name, "Others are stopped to make room for it."))
+            changes.append(update(task.with_status(has_claim=True, reason=reason)))
+    return changes
 
 
 def _is_same(new: Snapshot, old: Snapshot) -> bool:

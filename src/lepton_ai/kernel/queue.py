@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
+from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
     Demand,
     DeviceView,
     Expectation,
     NodeView,
+    Restart,
     RunningTask,
     Snapshot,
+    Stake,
     WaitingTask,
 )
 from lepton_ai.settings import Settings
@@ -66,8 +69,10 @@ class SnapshotBuilder:
             demand=_demand(task),
             weight=weight_of(task),
             submitted_at=task.status.submitted_at or task.metadata.created_at or now,
-            expectations=AS_SERVICE if task.spec.is_service else self._expect(task),
+            expectations=AS_SERVICE if task.spec.is_service else _left(task, self._expect(task)),
             is_service=task.spec.is_service,
+            restart=_restart(task),
+            has_claim=task.status.has_claim,
         )
         return task.metadata.version, view
 
@@ -75,14 +80,7 @@ class SnapshotBuilder:
         known = self._held.get(task.id)
         if known is not None and known[0] == task.metadata.version:
             return known
-        end = None
-        if not task.spec.is_service:
-            start = task.status.started_at or task.metadata.updated_at
-            seconds = task.status.terms.get("expected_seconds_p80", task.status.expected_seconds)
-            end = start + timedelta(seconds=min(seconds, FOREVER_SECONDS)) if start else None
-        return task.metadata.version, RunningTask(
-            task.id, task.spec.owner_name, task.status.allocations, end, _demand(task)
-        )
+        return task.metadata.version, running_task(task)
 
     def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware
@@ -98,6 +96,39 @@ class SnapshotBuilder:
             ),
             is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )
+
+
+def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectation]:
+    """Return what is left of a task of which earlier attempts did a part, with the time that it takes to resume."""
+    done, terms = task.spec.done.total_seconds(), task.spec.preemptible
+    if not done or terms is None:
+        return whole
+    restart = terms.restart.total_seconds()
+    rest = {name: remaining(expected, done) for name, expected in whole.items()}
+    return {name: Expectation(e.median + restart, e.p80 + restart, e.source) for name, e in rest.items()}
+
+
+def running_task(task: Task) -> RunningTask:
+    """Return a task that holds something as the scheduler sees it."""
+    begin, held = task.status.started_at or task.metadata.updated_at, task.status.allocations
+    if task.status.state is TaskState.STOPPING:
+        told = task.metadata.updated_at
+        end = told + task.spec.program.grace if told else None
+        return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task))
+    if task.spec.is_service or begin is None:
+        return RunningTask(task.id, task.spec.owner_name, held, None, _demand(task))
+    median = min(task.status.expected_seconds, FOREVER_SECONDS)
+    p80 = min(task.status.terms.get("expected_seconds_p80", median), FOREVER_SECONDS)
+    end, restart, stake = begin + timedelta(seconds=p80), _restart(task), None
+    if restart is not None:
+        expected = {"": Expectation(median, p80, "measured")}
+        stake = Stake(weight_of(task), expected, as_of=begin, since=begin, restart=restart)
+    return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task), stake)
+
+
+def _restart(task: Task) -> Restart | None:
+    terms, grace = task.spec.preemptible, task.spec.program.grace.total_seconds()
+    return Restart(terms.restart.total_seconds(), terms.resumes, grace) if terms else None
 
 
 def _demand(task: Task) -> Demand:

@@ -75,6 +75,11 @@ def refuse(task: Task, rank: int, note: Note, now: datetime) -> Change:
     return update(task.with_status(replicas=replicas), note)
 
 
+def preempt(task: Task, sentence: str) -> Change:
+    """Return the change that has a task stopped, with its grace, so that another can start."""
+    return move(task, TaskState.STOPPING, Note("preempted", sentence), outcome=ExitKind.PREEMPTED)
+
+
 def cancel(task: Task, now: datetime) -> Change:
     """Return the change that ends a task which holds nothing yet."""
     note = Note("stopped", task.spec.stop_reason or "Stopped before it started.")
@@ -115,8 +120,12 @@ def _replica(
 
 
 def _finish(task: Task, replicas: tuple[Replica, ...], now: datetime) -> Change:
+    ends = {one.exit.kind for one in replicas if one.exit}
+    if task.status.outcome is ExitKind.PREEMPTED and ends != {ExitKind.SUCCEEDED} and not task.spec.stop_requested:
+        note = Note("preempted", task.status.reason.sentence)
+        return move(task, TaskState.FINISHED, note, replicas=replicas, finished_at=_last_end(replicas, now))
     # What a rank says while the gang is being stopped (an exit code, a signal) is our doing; what broke it came first.
-    cause = task.status.outcome
+    cause = None if task.status.outcome is ExitKind.PREEMPTED else task.status.outcome
     last = decisive([one for one in replicas if cause in {None, one.exit.kind if one.exit else None}])
     if last is None or last.exit is None:
         return move(
@@ -133,7 +142,7 @@ def _finish(task: Task, replicas: tuple[Replica, ...], now: datetime) -> Change:
         replicas=replicas,
         outcome=outcome,
         started_at=task.status.started_at or _first_start(replicas, None),
-        finished_at=max((replica.finished_at for replica in replicas if replica.finished_at), default=now),
+        finished_at=_last_end(replicas, now),
     )
 
 
@@ -154,6 +163,10 @@ def _all_ran(replicas: tuple[Replica | None, ...]) -> bool:
 
 def _first_start(replicas: tuple[Replica, ...], otherwise: datetime | None) -> datetime | None:
     return min((replica.started_at for replica in replicas if replica.started_at), default=otherwise)
+
+
+def _last_end(replicas: tuple[Replica, ...], otherwise: datetime) -> datetime:
+    return max((replica.finished_at for replica in replicas if replica.finished_at), default=otherwise)
 
 
 def _progress(task: Task, replicas: tuple[Replica, ...]) -> Reason:

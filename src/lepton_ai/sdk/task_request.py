@@ -16,6 +16,7 @@ from lepton_ai.errors import InvalidInput
 from lepton_ai.sdk.function_call import pack_call
 from lepton_ai.types.job import JobSpec, Retries
 from lepton_ai.types.resources import Resources
+from lepton_ai.types.task import Preemptible
 
 # A text with one of these means something else to a shell than its words do, so a shell reads it.
 _SHELL_SIGNS = frozenset("|&;<>()$`*?[]#~!{}\\\n")
@@ -45,6 +46,7 @@ class JobOptions(TypedDict, total=False):
     grace: Amount | None
     retries: int | Retries | Mapping[str, object] | None
     expected_duration: Amount | None
+    preemptible: Preemptible | Mapping[str, object] | None
     labels: Mapping[str, str]
 
 
@@ -55,6 +57,7 @@ class TaskRequest:
     A command is a list of words, or a text: one with shell signs (`|`, `$`, `*`...) is run by `sh -c`. `workdir` is
     packed and travels along. `secrets` maps an environment variable to the name of a secret. `resources` are as in
     `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
+    `preemptible`, as in `{"resumes": True, "restart": "2m"}`, lets it be stopped to make room, and start again later.
     """
 
     command: Command = ()
@@ -76,6 +79,7 @@ class TaskRequest:
     grace: Amount | None = field(default=None, kw_only=True)
     retries: int | Retries | Mapping[str, object] | None = field(default=None, kw_only=True)
     expected_duration: Amount | None = field(default=None, kw_only=True)
+    preemptible: Preemptible | Mapping[str, object] | None = field(default=None, kw_only=True)
     labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 

@@ -69,7 +69,9 @@ class Core:
 
     def __init__(self, store: Store, clock: Clock, runtime: Runtime, secrets: Mapping[str, str] | None = None) -> None:
         estimates = Estimates(store)
-        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect), Policy(), clock)
+        # Work of a simulation lasts seconds: it would never be old enough to be preempted.
+        policy = Policy(preemption_pause=2.0, preemption_gain=1.5)
+        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect), policy, clock)
         self.placing = placing
         self.store = store
         self._clock = clock

@@ -167,8 +167,8 @@ class Simulation:
         self._start_core()
         before = len(self.watch.moved)
         self._one_pass()
-        # When a waiting task starts depends on the time, too, and an unchanged queue is planned anew only now and then.
-        undone = [thing for thing in self.watch.moved[before:] if not _was_just_placed(thing)]
+        # Who starts, and who makes room, depends on the time, too, and an unchanged queue is planned anew only now and then.
+        undone = [thing for thing in self.watch.moved[before:] if not _is_of_a_plan(thing)]
         assert not undone, f"the loop rested, and left undone: {undone[0]}"
         self._work()
 
@@ -236,8 +236,11 @@ class Simulation:
         self.watch.calm_since = self.clock.now() + (LONGEST if has_pauses else timedelta(0))
 
 
-def _was_just_placed(thing: AnyObject) -> bool:
-    return isinstance(thing, Task) and thing.status.state is TaskState.STARTING
+def _is_of_a_plan(thing: AnyObject) -> bool:
+    """Tell whether the newest plan changed it: it starts, makes room, or has room made for it."""
+    if not isinstance(thing, Task):
+        return False
+    return thing.status.state is TaskState.STARTING or thing.status.reason.code in {"preempted", "making_room"}
 
 
 def _cut_off(node: FakeNode) -> None:

@@ -17,10 +17,11 @@ from lepton_ai.types.endpoint import Endpoint, EndpointSpec, EndpointStatus
 from lepton_ai.types.job import Job, JobSpec, JobStatus, Retries
 from lepton_ai.types.node import Node
 from lepton_ai.types.resources import AcceleratorRequest, Resources
-from lepton_ai.types.task import Task
+from lepton_ai.types.task import Preemptible, Task
 
 GB = 10**9
 ACTOR = "ada"
+PREEMPTIBLE = tuple(Preemptible(resumes=resumes, restart=timedelta(seconds=1)) for resumes in (False, True))
 JOBS_MAX = 10
 ENDPOINTS_MAX = 3
 T = TypeVar("T", bound=AnyObject)
@@ -88,6 +89,7 @@ class Users:
             timeout=draw.choice((None, None, timedelta(seconds=8))),
             grace=timedelta(seconds=draw.choice((0, 1, 10))),
             after=tuple(draw.sample(names, 1)) if names and draw.random() < 0.2 else (),
+            preemptible=draw.choice((None, None, *PREEMPTIBLE)),
         )
         self._count += 1
         metadata = Metadata(

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resources import Resources
-from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Replica
+from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Preemptible, Replica
 
 ARRAY_MAX = 10_000  # each index is a task of its own in the queue
 COMMAND_WORDS_MAX = 4096
@@ -84,6 +84,7 @@ class JobSpec(Model):
     array: Annotated[int, Field(ge=0, le=ARRAY_MAX)] = 0  # 0: no array
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
+    preemptible: Preemptible | None = None  # it may be stopped to make room for others, and goes back to the queue
     retries: Retries = Retries()
     timeout: Duration | None = None
     grace: Duration = DEFAULT_GRACE

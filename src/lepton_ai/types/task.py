@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from lepton_ai.types.base import Model, Object, ObjectStatus
 from lepton_ai.types.quantity import Duration
@@ -15,6 +15,7 @@ from lepton_ai.types.resources import Allocation, Resources
 
 GANG_MAX = 4096
 DEFAULT_GRACE = timedelta(seconds=10)
+DEFAULT_RESTART, RESTART_MIN = timedelta(minutes=1), timedelta(seconds=1)
 
 
 class TaskState(StrEnum):
@@ -49,6 +50,7 @@ class ExitKind(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
     STOPPED = "stopped"  # we were asked to stop it
+    PREEMPTED = "preempted"  # it made room for another and goes on later
     LOST = "lost"  # node or supervisor gone: nobody knows how it ended
     NOT_STARTED = "not_started"  # bundle, environment or executable could not be had
 
@@ -92,6 +94,23 @@ class Program(Model):
     needs_port: bool = False  # the runtime picks a free port on the node and sets PORT
 
 
+class Preemptible(Model):
+    """What it costs to stop the work and start it again later; work without this is never preempted.
+
+    If it `resumes` from a checkpoint of its own, that takes `restart`; otherwise it begins anew.
+    """
+
+    resumes: bool = False
+    restart: Duration = DEFAULT_RESTART
+
+    @field_validator("restart")
+    @classmethod
+    def _not_for_nothing(cls, restart: timedelta) -> timedelta:
+        if restart < RESTART_MIN:
+            raise ValueError(f"a restart takes {RESTART_MIN.total_seconds():g} s at least")
+        return restart
+
+
 class TaskSpec(Model):
     """What the service that owns the task wants of it."""
 
@@ -106,6 +125,8 @@ class TaskSpec(Model):
     size: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
+    preemptible: Preemptible | None = None
+    done: Duration = timedelta(0)  # how long earlier attempts ran from which it resumes
     is_service: bool = False  # runs until stopped, so its duration says nothing
     drain_requested_at: AwareDatetime | None = None  # gets no new requests; stopped once it has none in flight
     stop_requested: bool = False
@@ -124,6 +145,7 @@ class TaskStatus(ObjectStatus):
     terms: Mapping[str, float] = {}  # the numbers that reproduce the placement
     master_address: str = ""
     master_port: int = 0
+    has_claim: bool = False  # others were stopped to make room for it
     outcome: ExitKind | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from benchmarks.scheduling.openb import Machine, Pod, Shape
 from benchmarks.scheduling.packing import pack
 from benchmarks.scheduling.packing_baselines import baselines as packing_baselines
 from benchmarks.scheduling.philly import random_stream
-from benchmarks.scheduling.philly_replay import Infeasible, Setting, Start, replay
+from benchmarks.scheduling.philly_replay import Infeasible, Setting, Start, Stop, replay
 from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
 
 MACHINES = 3 * [
@@ -62,12 +62,20 @@ def test_the_product_replays_random_gangs_without_overcommitting(seed: int) -> N
     assert (outcome.starts == 1).all()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_product_preempts_and_every_job_still_ends_with_all_its_work_done(seed: int) -> None:
+    stream = random_stream(seed, jobs=60)
+    setting = Setting(2, restart_seconds=5)
+    outcome = replay(stream, setting, JobReplay(stream, setting, stream.seconds.astype(np.float64), 0.0))
+    assert (outcome.end >= stream.submit + stream.seconds + (outcome.starts - 1) * 5).all()
+
+
 class _Greedy(JobReplay):
     """Starts everything on the first nodes, whatever runs there."""
 
-    def decide(self, now: int) -> list[Start]:
-        plan = super().decide(now)
-        return [replace(start, nodes=tuple(range(len(start.nodes)))) for start in plan]
+    def decide(self, now: int) -> Iterator[Start | Stop]:
+        steps = (step for step in super().decide(now) if isinstance(step, Start))
+        return (Start(step.job, tuple(range(len(step.nodes)))) for step in steps)
 
 
 def test_the_replay_refuses_a_node_that_is_full() -> None:

@@ -17,7 +17,7 @@ from lepton_ai.testing.platform import SETTINGS
 from lepton_ai.testing.runtime import FakeRuntime
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.node import Node, NodeStatus
-from lepton_ai.types.task import Task, TaskState
+from lepton_ai.types.task import ExitKind, Preemptible, Task, TaskState
 from tests.unit.kernel.samples import later, task
 
 T = TypeVar("T", bound=AnyObject)
@@ -186,3 +186,54 @@ def test_the_next_plan_waits_for_twice_the_time_that_the_last_one_took() -> None
     assert slow.place(other, runtime(), later(0)) == []
     assert slow.put_off_until is not None
     assert len(slow.place(other, runtime(), slow.put_off_until)) == 1
+
+
+def crowded_world() -> World:
+    """A machine of one CPU on which a long task runs that may be preempted, while an urgent one waits."""
+    long = task(
+        "long",
+        TaskState.RUNNING,
+        status={"started_at": later(0), "expected_seconds": 9000.0},
+        preemptible=Preemptible(resumes=True),
+        owner_name="long",
+    )
+    return world(long, task("urgent", priority=100, owner_name="urgent"))
+
+
+def test_who_makes_room_is_stopped_and_who_gets_it_has_a_claim() -> None:
+    here = crowded_world()
+    here.take(placing().place(here, runtime(), later(3600)))
+    long, urgent = here.tasks["long"].status, here.tasks["urgent"].status
+    assert (long.state, long.outcome, long.reason.code) == (TaskState.STOPPING, ExitKind.PREEMPTED, "preempted")
+    assert "makes room for 'urgent'" in long.reason.sentence
+    assert (urgent.state, urgent.has_claim, urgent.reason.code) == (TaskState.WAITING, True, "making_room")
+
+
+def test_nobody_else_is_stopped_while_somebody_makes_room() -> None:
+    here, place = crowded_world(), placing()
+    here.take(place.place(here, runtime(), later(3600)))
+    before = dict(here.tasks)
+    here.take(place.place(here, runtime(), later(3601)))
+    assert here.tasks["long"] == before["long"]
+
+
+def test_a_stop_that_was_not_committed_is_ordered_again_although_the_claim_was() -> None:
+    here, place = crowded_world(), placing()
+    changes = place.place(here, runtime(), later(3600))
+    here.take([change for change in changes if change.object.id == "urgent"])
+    here.take(place.place(here, runtime(), later(3601)))
+    assert here.tasks["long"].status.state is TaskState.STOPPING
+
+
+def test_a_claim_ends_with_the_start() -> None:
+    here = world(task("urgent", status={"has_claim": True}))
+    here.take(placing().place(here, runtime(), later(0)))
+    assert (here.tasks["urgent"].status.state, here.tasks["urgent"].status.has_claim) == (TaskState.STARTING, False)
+
+
+def test_a_task_that_resumes_is_expected_to_take_what_is_left_of_it_and_its_restart() -> None:
+    known = {"": Expectation(1000.0, 1000.0, "measured")}
+    again = task(done="900s", preemptible=Preemptible(resumes=True, restart=timedelta(seconds=60)))
+    (change,) = placing(known).place(world(again), runtime(), later(0))
+    assert isinstance(change.object, Task)
+    assert 60 < change.object.status.expected_seconds < 1000

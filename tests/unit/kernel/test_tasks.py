@@ -174,3 +174,28 @@ def test_the_gravest_end_explains_the_end_of_a_gang_and_the_earliest_among_equal
 
 def test_nothing_explains_the_end_of_what_has_not_ended() -> None:
     assert tasks.decisive([runs()]) is None
+
+
+def preempted(*, size: int = 1, stop_requested: bool = False) -> Task:
+    before = task(state=TaskState.RUNNING, size=size, stop_requested=stop_requested)
+    return _task(tasks.preempt(before, "It makes room for 'b'."))
+
+
+def test_a_preempted_task_ends_as_preempted_however_its_process_took_the_signal() -> None:
+    for kind in (ExitKind.STOPPED, ExitKind.SIGNALED, ExitKind.FAILED, ExitKind.LOST):
+        after = observe(preempted(), ended(kind=kind))
+        assert after is not None
+        assert (after.status.state, after.status.outcome) == (TaskState.FINISHED, ExitKind.PREEMPTED)
+        assert after.status.reason.sentence == "It makes room for 'b'."
+
+
+def test_a_preempted_task_that_came_to_its_end_in_its_grace_has_succeeded() -> None:
+    after = observe(preempted(size=2), ended(0), ended(1))
+    assert after is not None
+    assert after.status.outcome is ExitKind.SUCCEEDED
+
+
+def test_a_preempted_task_whose_owner_wants_it_stopped_is_stopped() -> None:
+    after = observe(preempted(stop_requested=True), ended(kind=ExitKind.STOPPED))
+    assert after is not None
+    assert after.status.outcome is ExitKind.STOPPED

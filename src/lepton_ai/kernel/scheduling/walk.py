@@ -18,6 +18,7 @@ from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.types.resources import Allocation
 
 HEAD_ROWS = 64  # so many at the head, of those that cannot start, may reserve room or have others stopped
+SOON_MAX_SECONDS = 120.0  # longer than most take to stop; whoever was stopped for it may have failed to do so
 
 _Start = tuple[Choice, list[Spot]]  # where a task could start now
 _Later = tuple[Choice, float]  # where a task could start later, and after about how many seconds
@@ -113,7 +114,7 @@ class Walk:
     def _make_room(self, row: int, group: Group) -> bool:
         """Let others be stopped for the task of `row` if that pays; from then on their room is expected soon."""
         task, ranking = self._waiting.tasks[row], self._ranking
-        if task.has_claim or not self._victims.exist or self._behind > HEAD_ROWS:
+        if not self._victims.exist or self._behind > HEAD_ROWS or (task.has_claim and self._opens_soon(row, group)):
             return False
         weight, index = float(ranking.weight[row]), float(ranking.index[row] / ranking.age[row])
         exchange = self._victims.for_(Wanted(group, self._waiting.choices[row], weight, index))
@@ -123,6 +124,13 @@ class Walk:
         self.ahead.expect_soon(exchange.victims)
         self._hopeless.discard(group.number)
         return True
+
+    def _opens_soon(self, row: int, group: Group) -> bool:
+        """Tell whether there will be room shortly, as there is once those were told to stop who make room."""
+        timeline = self.ahead.timeline()
+        pools = [group.options[choice[1]].pool for choice in self._waiting.choices[row]]
+        openings = [timeline.opening(group.shape, pool) for pool in pools]
+        return any(opening is not None and opening.seconds <= SOON_MAX_SECONDS for opening in openings)
 
     def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
         """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""

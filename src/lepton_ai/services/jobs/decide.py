@@ -17,6 +17,7 @@ from lepton_ai.types.task import ExitKind, Task
 CREATE_MAX = 500  # tasks of an array made in one pass: 500 x 0.3 ms = 0.15 s
 RETRY_PAUSE = timedelta(seconds=1)  # doubled with each attempt
 RETRY_PAUSE_MAX = timedelta(minutes=5)
+_AT_ONCE = frozenset({ExitKind.LOST, ExitKind.PREEMPTED})
 
 
 def decide(job: Job, tasks: Sequence[Task], after: Mapping[str, Job | None], now: datetime) -> Decision:
@@ -49,17 +50,17 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
         if ready_at > now:
             waits.append(ready_at)
         elif len(made) < CREATE_MAX:
-            attempt = last.spec.attempt + 1 if last else 1
-            made.append(_make(job, index, attempt, now))
+            made.append(_make(job, index, last, now))
         else:
             waits.append(now)
     status = summarise(job, tasks, pending=len(made) + len(waits), now=now)
     return Decision((*made, *advance(job, MOVES, status)), look_again_at=min(waits, default=None))
 
 
-def _make(job: Job, index: int, attempt: int, now: datetime) -> Change:
+def _make(job: Job, index: int, last: Task | None, now: datetime) -> Change:
+    attempt = last.spec.attempt + 1 if last else 1
     note = Note("retried", f"Attempt {attempt} of job {job.name}.") if attempt > 1 else None
-    return create(task_for(job, index, attempt, now), *([note] if note else []))
+    return create(task_for(job, index, last, now), *([note] if note else []))
 
 
 def _may_retry(job: Job, last: Task, ends: Counter[tuple[int, ExitKind | None]]) -> bool:
@@ -67,11 +68,13 @@ def _may_retry(job: Job, last: Task, ends: Counter[tuple[int, ExitKind | None]])
     outcome = last.status.outcome
     if not last.is_final() or outcome is None or outcome is ExitKind.SUCCEEDED:
         return False
+    if outcome is ExitKind.PREEMPTED:
+        return True  # not its fault
     return ends[last.spec.index, outcome] <= job.spec.retries.allowed(outcome, exit_code_of(last))
 
 
 def _not_before(last: Task | None, now: datetime) -> datetime:
-    if last is None or last.status.finished_at is None or last.status.outcome is ExitKind.LOST:
+    if last is None or last.status.finished_at is None or last.status.outcome in _AT_ONCE:
         return now
     pause = min(RETRY_PAUSE * (1 << min(last.spec.attempt - 1, 16)), RETRY_PAUSE_MAX)
     return last.status.finished_at + pause

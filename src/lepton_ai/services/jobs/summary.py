@@ -79,7 +79,7 @@ def _state(newest: Mapping[int, Task], pending: int) -> JobState:
 def _shown(newest: Mapping[int, Task]) -> Task:
     """Return the task whose story is the job's: a failed one, else one that runs or waits, else the first."""
     tasks = [newest[index] for index in sorted(newest)]
-    good = {ExitKind.SUCCEEDED, ExitKind.STOPPED, None}
+    good = {ExitKind.SUCCEEDED, ExitKind.STOPPED, ExitKind.PREEMPTED, None}
     failed = next((task for task in tasks if task.status.outcome not in good), None)
     return failed or next((task for task in tasks if not task.is_final()), tasks[0])
 

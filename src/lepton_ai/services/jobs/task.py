@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.job import Job
-from lepton_ai.types.task import Program, Task, TaskSpec, TaskStatus
+from lepton_ai.types.task import ExitKind, Program, Task, TaskSpec, TaskStatus
 
 # The runtime lays the pickled call and takes the result under these names, beside the working directory.
 FUNCTION_COMMAND = ("python", "-m", "lepton_ai.node.function_runner", "../call.pickle", "../result.pickle")
 
 
-def task_for(job: Job, index: int, attempt: int, now: datetime) -> Task:
-    """Return a new task; its id follows from the job, the index and the attempt, so that none is ever made twice."""
-    spec = job.spec
+def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
+    """Return the task that follows `last`; its id follows from job, index and attempt, so that none is made twice."""
+    spec, attempt = job.spec, last.spec.attempt + 1 if last else 1
     task_id = f"task-{job.id.removeprefix('job-')}-{index}-{attempt}"
     env = {
         **spec.env,
@@ -45,7 +45,19 @@ def task_for(job: Job, index: int, attempt: int, now: datetime) -> Task:
             size=spec.replicas,
             priority=spec.priority,
             expected_duration=spec.expected_duration,
+            preemptible=spec.preemptible,
+            done=_done(last) if last else timedelta(0),
         ),
         # The wait counts from the job's submission, so that a retry does not go to the end of the queue.
         status=TaskStatus(submitted_at=job.status.submitted_at or now),
     )
+
+
+def _done(last: Task) -> timedelta:
+    """Return how long the work has run that the next attempt need not do again."""
+    begin, end = last.status.started_at, last.status.finished_at
+    if last.status.outcome is not ExitKind.PREEMPTED or last.spec.preemptible is None:
+        return timedelta(0)
+    if not last.spec.preemptible.resumes:
+        return timedelta(0)
+    return last.spec.done + (end - begin if begin and end else timedelta(0))

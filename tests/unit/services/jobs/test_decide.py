@@ -8,8 +8,8 @@ import pytest
 
 from lepton_ai.services.jobs.decide import CREATE_MAX
 from lepton_ai.types.job import JobState, Retries
-from lepton_ai.types.task import ExitKind, TaskState
-from tests.unit.kernel.samples import NOW, later
+from lepton_ai.types.task import ExitKind, Preemptible, TaskState
+from tests.unit.kernel.samples import NOW, finished, later
 from tests.unit.services.jobs.samples import attempt, decided, job, live, made, stopped
 
 
@@ -242,3 +242,19 @@ def test_a_pause_before_a_retry_never_exceeds_its_maximum() -> None:
     tasks = tuple(attempt(number, at=0) for number in range(1, 20))
     decision, _ = decided(job(retries=Retries(failed=100)), *tasks, at=1)
     assert decision.look_again_at == NOW + timedelta(minutes=5)
+
+
+def test_a_preempted_attempt_is_followed_by_another_at_once_and_costs_no_retry() -> None:
+    ends = [attempt(number, ExitKind.PREEMPTED) for number in range(1, 4)]
+    decision, after = decided(job(), *ends, at=5)
+    assert [task.spec.attempt for task in made(decision)] == [4]
+    assert after is not None
+    assert after.status.state is JobState.QUEUED
+
+
+@pytest.mark.parametrize(("resumes", "done"), [(True, 15.0), (False, 0.0)])
+def test_what_an_attempt_did_counts_if_the_next_resumes_from_it(resumes: bool, done: float) -> None:
+    terms = Preemptible(resumes=resumes)
+    first = finished("task-0-1", ExitKind.PREEMPTED, at=5, preemptible=terms, done=timedelta(seconds=10))
+    (again,) = made(decided(job(preemptible=terms), first)[0])
+    assert (again.spec.done.total_seconds(), again.spec.preemptible) == (done, terms)
