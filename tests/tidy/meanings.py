@@ -58,6 +58,7 @@ _MEANINGS: Mapping[str, Mapping[StrEnum, str]] = {
         ExitKind.OUT_OF_MEMORY: "needed more memory than it had asked for",
         ExitKind.TIMED_OUT: "ran longer than its time-out",
         ExitKind.STOPPED: "ended because it was asked to",
+        ExitKind.PREEMPTED: "made room for another; the next attempt follows, and no retry is used up",
         ExitKind.LOST: "its node or its supervisor is gone, so nobody knows how it ended",
         ExitKind.NOT_STARTED: "its folder, its packages or its command could not be had",
     },
@@ -89,6 +90,8 @@ def exit_code(kind: ExitKind) -> str:
         return "128 + the signal"
     if kind is ExitKind.STOPPED:
         return "the command's own, or 128 + the signal"
+    if kind is ExitKind.PREEMPTED:
+        return "none: it goes on"
     ended = Replica(rank=0, node="node", state=ReplicaState.EXITED, exit=ReplicaExit(kind=kind))
     spec = TaskSpec(owner_kind="job", owner_name="job", task_kind="job", program=Program(command=("true",)))
     return str(exit_code_of(Task(spec=spec, status=TaskStatus(outcome=kind, replicas=(ended,)))))

@@ -72,7 +72,6 @@ def run(
     """
     from lepton_ai.sdk.task_request import TaskRequest  # Late, for the sake of `lepton run --help`.
 
-    program = options.program_of(env, secret, requirement, requirements)
     wanted: JobOptions = {
         "name": name,
         "replicas": replicas,
@@ -83,12 +82,16 @@ def run(
         "after": after or [],
         "retries": retries or None,
         "expected_duration": expected_duration,
+        "preemptible": _terms(resumes, preemptible=preemptible),
     }
-    if resumes is not None:
-        wanted["preemptible"] = {"resumes": True, "restart": resumes}
-    elif preemptible:
-        wanted["preemptible"] = {}
+    program = options.program_of(env, secret, requirement, requirements)
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)
+
+
+def _terms(resumes: str | None, *, preemptible: bool) -> dict[str, object] | None:
+    if resumes is not None:
+        return {"resumes": True, "restart": resumes}
+    return {} if preemptible else None
 
 
 def _run(session: Session, request: TaskRequest, workdir: str, *, detach: bool) -> None:

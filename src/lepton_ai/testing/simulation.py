@@ -167,7 +167,7 @@ class Simulation:
         self._start_core()
         before = len(self.watch.moved)
         self._one_pass()
-        # Who starts, and who makes room, depends on the time, too, and an unchanged queue is planned anew only now and then.
+        # Who starts, and for whom others stop, depends on the time, too, and plans are but made now and then.
         undone = [thing for thing in self.watch.moved[before:] if not _is_of_a_plan(thing)]
         assert not undone, f"the loop rested, and left undone: {undone[0]}"
         self._work()
