@@ -26,9 +26,8 @@ Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="End it af
 After = Annotated[list[str] | None, typer.Option(metavar="JOB", help="Wait for that job. Repeatable.")]
 Retries = Annotated[int, typer.Option(min=0, max=100, help="Tries after a bad exit code.")]
 Expected = Annotated[str | None, typer.Option(metavar="DURATION", help="How long it should take, if you know.")]
-IsPreemptible = Annotated[bool, typer.Option("--preemptible", help="It may be stopped for others; starts anew later.")]
-Resumes = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="Preemptible; goes on from its checkpoint, which takes so long.")
+Preemptible = Annotated[
+    str | None, typer.Option(metavar="anew|DURATION", help="It may be stopped for others; begins anew, or so resumes.")
 ]
 
 app = typer.Typer()
@@ -57,8 +56,7 @@ def run(
     after: After = None,
     retries: Retries = 0,
     expected_duration: Expected = None,
-    preemptible: IsPreemptible = False,
-    resumes: Resumes = None,
+    preemptible: Preemptible = None,
 ) -> None:
     """Run a command as a job, follow its log, exit with its code.
 
@@ -82,16 +80,17 @@ def run(
         "after": after or [],
         "retries": retries or None,
         "expected_duration": expected_duration,
-        "preemptible": _terms(resumes, preemptible=preemptible),
+        "preemptible": _terms(preemptible),
     }
     program = options.program_of(env, secret, requirement, requirements)
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)
 
 
-def _terms(resumes: str | None, *, preemptible: bool) -> dict[str, object] | None:
-    if resumes is not None:
-        return {"resumes": True, "restart": resumes}
-    return {} if preemptible else None
+def _terms(preemptible: str | None) -> dict[str, object] | None:
+    """Return how it may be preempted: `anew`, or it resumes from a checkpoint of its own, which takes so long."""
+    if preemptible is None:
+        return None
+    return {} if preemptible == "anew" else {"resumes": True, "restart": preemptible}
 
 
 def _run(session: Session, request: TaskRequest, workdir: str, *, detach: bool) -> None:

@@ -124,7 +124,7 @@ def test_every_option_reaches_the_spec(platform: FakePlatform, tmp_path: Path) -
     words = (
         "--name train --replicas 2 --array 3 --cpu 0.5 --memory 2GB --gpu 24GB..80GB:2 --env A=b=c --secret T=hub "
         f"--requirement torch --requirements {tmp_path / 'r.txt'} --priority 9 --timeout 1h30m --after prepare "
-        "--retries 2 --expected-duration 90"
+        "--retries 2 --expected-duration 90 --preemptible 2m"
     )
     assert run(platform, "run", *HERE, "-d", *words.split(), "--", "x").exit_code == 0
     (body,) = platform.bodies("POST", JOBS)
@@ -134,6 +134,7 @@ def test_every_option_reaches_the_spec(platform: FakePlatform, tmp_path: Path) -
     assert (spec["env"], spec["secrets"]) == ({"A": "b=c"}, {"T": "hub"})
     assert spec["requirements"] == ["torch", "numpy>=2", "--extra-index-url x"]
     assert (spec["timeout"], spec["expected_duration"], spec["retries"]["failed"]) == (5400.0, 90.0, 2)
+    assert spec["preemptible"] == {"resumes": True, "restart": 120.0}
     assert (spec["resources"]["cpu"], spec["resources"]["memory"]) == (0.5, 2 * 10**9)
     assert spec["resources"]["accelerator"]["count"] == 2
 
