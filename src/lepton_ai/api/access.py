@@ -65,7 +65,7 @@ class GuardedRoute(APIRoute):
     @property
     def operation(self) -> str:
         """The operation that the caller must be allowed to do: to apply (PUT) is to update, by another way."""
-        return str(self.operation_id).replace(".apply", ".update")
+        return str(self.operation_id).replace(".apply", ".update").removesuffix("_many")
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the gate in front."""

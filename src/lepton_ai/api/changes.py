@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from lepton_ai.api import admission, merge_patch
@@ -14,6 +15,7 @@ from lepton_ai.kernel.change import Change, Note
 from lepton_ai.kernel.identifiers import new_id, new_name
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.base import NAME_MAX_LENGTH, NAME_PATTERN, AnyObject, Metadata
+from lepton_ai.types.event import AuditRecord
 from lepton_ai.types.identity import Project
 from lepton_ai.types.task import Task
 
@@ -44,20 +46,28 @@ def create(gate: Access, kind: type[T], draft: AnyDraft, key: str, *, in_project
         known = core.store.by_idempotency_key(kind, project, key)
         if known is not None:
             return known, False
-    _check_kind(kind, draft)
-    thing = build(gate, kind, draft.spec, project, draft.metadata)
-    thing = _admit(gate, thing, None)
-    thing = thing if thing.name else thing.replace(metadata=thing.metadata.replace(name=_make_name(gate, thing)))
-    more = admission.admit(gate, thing, None)
-    note = Note("submitted", f"Submitted by {gate.caller.user}.")
+    thing, more = prepare(gate, kind, draft, project)
     try:
-        stored: T = commit(gate, change.create(thing, note, idempotency_key=key), *more)
-    except _Lost:
+        stored: T = commit(gate, submission(gate, thing, key), *more)
+    except Lost:
         known = core.store.by_idempotency_key(kind, project, key) if key else None
         if known is None:
             raise
         return known, False
     return stored, True
+
+
+def prepare(gate: Access, kind: type[T], draft: AnyDraft, project: str) -> tuple[T, Sequence[Change]]:
+    """Return the new object, and what must be committed with it; raises InvalidInput for what cannot be."""
+    _check_kind(kind, draft)
+    thing = _admit(gate, build(gate, kind, draft.spec, project, draft.metadata), None)
+    thing = thing if thing.name else thing.replace(metadata=thing.metadata.replace(name=_make_name(gate, thing)))
+    return thing, admission.admit(gate, thing, None)
+
+
+def submission(gate: Access, thing: AnyObject, key: str) -> Change:
+    """Return the change that stores a new object; the same `key` makes no second one."""
+    return change.create(thing, Note("submitted", f"Submitted by {gate.caller.user}."), idempotency_key=key)
 
 
 def build(gate: Access, kind: type[T], spec: Any, project: str, draft: DraftMetadata) -> T:
@@ -87,7 +97,7 @@ def apply(gate: Access, kind: type[T], name: str, draft: AnyDraft, *, in_project
                 return create(gate, kind, named, "", in_project=in_project)
             metadata = before.metadata.replace(labels=dict(draft.metadata.labels))
             return _put(gate, before, before.replace(spec=draft.spec, metadata=metadata)), False
-        except _Lost:
+        except Lost:
             continue
     raise _busy(kind, name)
 
@@ -105,7 +115,7 @@ def patch(gate: Access, kind: type[T], name: str, wanted: Patch, *, in_project: 
         _refuse_ended(before)
         try:
             return _put(gate, before, merge_patch.merged(before, wanted))
-        except _Lost:
+        except Lost:
             if wanted.version:
                 raise
     raise _busy(kind, name)
@@ -128,7 +138,7 @@ def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool
                 marked: T = commit(gate, change.update(after, note))
                 return marked
             gone: T = commit(gate, change.delete(after, note), *_tasks_gone(gate, before), *more)
-        except _Lost:
+        except Lost:
             continue
         if kind is Project:
             gate.core.uploads.forget(gone.name)
@@ -138,14 +148,18 @@ def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool
 
 def commit(gate: Access, first: Change, *more: Change) -> Any:
     """Store the changes with one audit record about the first; return the first object as stored."""
-    audit = gate.audit(first.object.KIND, first.object.name)
+    return commit_all(gate, [first, *more], gate.audit(first.object.KIND, first.object.name))[0]
+
+
+def commit_all(gate: Access, wanted: Sequence[Change], audit: AuditRecord) -> Sequence[AnyObject]:
+    """Store the changes, all or none, with the audit record of the request; return the objects as stored."""
     try:
-        return gate.core.store.commit([first, *more], actor=gate.caller.user, audit=[audit]).objects[0]
+        return gate.core.store.commit(wanted, actor=gate.caller.user, audit=[audit]).objects
     except Conflict as error:
-        raise _Lost(error.message, hint=error.hint) from error
+        raise Lost(error.message, hint=error.hint) from error
 
 
-class _Lost(Conflict):
+class Lost(Conflict):
     """Somebody else's commit came first. Other conflicts are refusals, which trying again does not mend."""
 
 
@@ -157,7 +171,7 @@ def _look_up(gate: Access, kind: type[T], name: str, *, in_project: bool) -> T |
 
 
 def _put(gate: Access, before: T, wanted: T) -> T:
-    """Store `wanted` in the place of `before`; raises _Lost if that has changed."""
+    """Store `wanted` in the place of `before`; raises Lost if that has changed."""
     if before.metadata.deletion_requested_at is not None:
         raise Conflict(f"The {before.KIND} {before.name!r} is being deleted.", hint="Wait until it is gone.")
     after = _admit(gate, wanted, before)

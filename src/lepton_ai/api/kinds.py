@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from lepton_ai.api import changes, sse
 from lepton_ai.api.access import Access, GuardedRoute, access_of
+from lepton_ai.api.batch import batch_routes
 from lepton_ai.api.core import Core
 from lepton_ai.api.drafts import Draft, NewName
 from lepton_ai.api.merge_patch import Patch
@@ -175,6 +176,7 @@ def routes_of_services(core: Core) -> list[APIRouter]:
             may_stop = "stop_requested" in kind.model_fields["spec"].annotation.model_fields  # type: ignore[union-attr]
             routers.append(reading_routes(kind, in_project=True))
             routers.append(creating_routes(kind, in_project=True))
+            routers.append(batch_routes(kind, shown))
             routers.append(changing_routes(kind, in_project=True, may_stop=may_stop))
             routers.append(deleting_routes(kind, in_project=True))
     return routers

@@ -23,6 +23,7 @@ from lepton_ai.types.explanation import Explanation
 PAGE = 100
 PAGE_MAX = 1000
 NAME_MAX = 255
+BATCH_MAX = 500  # 500 x 2 kB = 1 MB, a quarter of what a core takes by default
 EVENT_COLUMNS: Columns[Event] = Columns(
     ("at", "object", "event", "what happened"),
     lambda event: (f"{event.at:%H:%M:%S}", f"{event.kind} {event.object_name}", event.code, event.sentence),
@@ -83,6 +84,15 @@ class Collection(Generic[K]):
     def create(self, draft: JsonValue) -> K:
         """Make an object. The request carries a fresh idempotency key, so that a repeat makes no second one."""
         return self._fetch(Call("POST", self.path, body=draft, key=new_key()))
+
+    def create_many(self, drafts: Sequence[JsonValue]) -> list[K]:
+        """Make objects, at most BATCH_MAX in one transaction: of each such part, all are made or none."""
+        made: list[K] = []
+        for start in range(0, len(drafts), BATCH_MAX):
+            body: JsonValue = {"items": list(drafts[start : start + BATCH_MAX])}
+            items, _ = read_page(self.connection, Call("POST", f"{self.path}:batch", body=body, key=new_key()))
+            made += [read(self.kind, item) for item in items]
+        return made
 
     def put(self, name: str, draft: JsonValue) -> K:
         """Create the object, or bring the one of that name to `draft`."""

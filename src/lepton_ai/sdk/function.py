@@ -60,7 +60,7 @@ class RemoteFunction(Generic[P, R]):
         if workdir is not None and wanted:
             options["bundle"] = self._jobs.upload(workdir)  # Packed once, not once for each value.
         requests = (TaskRequest(function=self.function, args=(value,), **options) for value in wanted)
-        handles = [self._jobs.submit(request) for request in requests]
+        handles = self._jobs.create_many(requests)
         return (cast("R", handle.result()) for handle in handles)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[Callable[P, R]]]:

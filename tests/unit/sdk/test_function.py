@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import httpx
@@ -26,16 +27,21 @@ class RunningPlatform(FakePlatform):
     def __init__(self) -> None:
         super().__init__()
         self.jobs = 0
-        self.on("POST", JOBS, self._run)
+        self.on("POST", JOBS, lambda request: httpx.Response(201, json=self._run(json.loads(request.content))))
+        self.on("POST", f"{JOBS}:batch", self._run_all)
 
-    def _run(self, request: httpx.Request) -> httpx.Response:
-        spec = json.loads(request.content)["spec"]
+    def _run_all(self, request: httpx.Request) -> httpx.Response:
+        items = json.loads(request.content)["items"]
+        return httpx.Response(201, json={"items": [self._run(item) for item in items], "next": ""})
+
+    def _run(self, draft: dict[str, Any]) -> dict[str, Any]:
+        spec = draft["spec"]
         function, args, kwargs = pickle.loads(self.blobs[spec["function"]].partition(b"\n")[2])
         value = pickle.dumps(("value", PYTHON, cloudpickle.dumps(function(*args, **kwargs))))
         self.jobs += 1
         made = labelled(job("succeeded"), id=f"job-{self.jobs}")
         self.on("GET", f"{JOBS}/job-{self.jobs}/result", plain(200, value))
-        return httpx.Response(201, json={**made, "spec": spec})
+        return {**made, "spec": spec}
 
 
 @pytest.fixture
@@ -77,7 +83,8 @@ def test_a_map_gives_the_results_in_order(platform: RunningPlatform) -> None:
 def test_a_map_packs_its_folder_once(platform: RunningPlatform, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     assert list(platform.client.function(workdir=tmp_path)(abs).map([-1, -2])) == [1, 2]
-    bundles = {body["spec"]["bundle"] for body in platform.bodies("POST", JOBS)}
+    (batch,) = platform.bodies("POST", f"{JOBS}:batch")
+    bundles = {item["spec"]["bundle"] for item in batch["items"]}
     assert sum(request.url.path.endswith(next(iter(bundles))) for request in platform.requests) == 2  # HEAD and PUT
 
 

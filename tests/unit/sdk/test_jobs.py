@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from lepton_ai.errors import Conflict, InvalidInput, JobFailed, NotFound, TimedOut
+from lepton_ai.sdk.collection import BATCH_MAX
 from lepton_ai.sdk.job_handle import JobHandle
+from lepton_ai.sdk.task_request import TaskRequest
 from tests.unit.sdk.fake_platform import (
     PROJECT,
     FakePlatform,
@@ -79,6 +81,33 @@ def test_a_working_directory_is_uploaded_once(platform: FakePlatform, tmp_path: 
     (digest,) = platform.blobs
     assert [request.method for request in platform.requests if "/blobs/" in request.url.path] == ["HEAD", "PUT", "HEAD"]
     assert [body["spec"]["bundle"] for body in platform.bodies("POST", JOBS)] == [digest] * 2
+
+
+def test_many_jobs_are_sent_together_and_come_back_in_order(platform: FakePlatform) -> None:
+    count = BATCH_MAX + 1
+    made = [job() | {"metadata": {"id": f"job-{number}", "name": "train"}} for number in range(count)]
+    first, last = made[:BATCH_MAX], made[BATCH_MAX:]
+    platform.on("POST", f"{JOBS}:batch", page(*first), page(*last))
+    handles = platform.client.jobs.create_many(TaskRequest(["echo", str(number)]) for number in range(count))
+    bodies = platform.bodies("POST", f"{JOBS}:batch")
+    words = [item["spec"]["command"][1] for body in bodies for item in body["items"]]
+    assert [len(body["items"]) for body in bodies] == [BATCH_MAX, 1]
+    assert words == [handle.id.removeprefix("job-") for handle in handles] == [str(n) for n in range(count)]
+    keys = [request.headers["idempotency-key"] for request in platform.seen("POST", f"{JOBS}:batch")]
+    assert len(set(keys)) == 2
+
+
+def test_many_jobs_of_one_folder_upload_it_once(platform: FakePlatform, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("print(1)\n")
+    platform.on("POST", f"{JOBS}:batch", page(job(), job()))
+    platform.client.jobs.create_many([TaskRequest("python train.py", workdir=tmp_path)] * 2)
+    assert [request.method for request in platform.requests if "/blobs/" in request.url.path] == ["HEAD", "PUT"]
+
+
+def test_of_many_jobs_nothing_is_sent_if_one_is_wrong(platform: FakePlatform) -> None:
+    with pytest.raises(InvalidInput):
+        platform.client.jobs.create_many([TaskRequest(["true"]), TaskRequest()])
+    assert platform.requests == []
 
 
 def test_waiting_ends_with_the_watch_and_not_by_polling(platform: FakePlatform) -> None:

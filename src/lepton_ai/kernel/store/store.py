@@ -117,13 +117,16 @@ class Store:
 
     def by_idempotency_key(self, kind: type[T], project: str, key: str) -> T | None:
         """Return what an earlier create with that key stored."""
-        found = self._select(
-            kind,
-            sa.select(objects).where(
-                objects.c.kind == kind.KIND, objects.c.project == project, objects.c.idempotency_key == key
-            ),
+        return self.by_idempotency_keys(kind, project, [key]).get(key)
+
+    def by_idempotency_keys(self, kind: type[T], project: str, keys: Collection[str]) -> Mapping[str, T]:
+        """Return what earlier creates with those keys stored, by key."""
+        query = sa.select(objects).where(
+            objects.c.kind == kind.KIND, objects.c.project == project, objects.c.idempotency_key.in_(keys)
         )
-        return found[0] if found else None
+        with self._reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return {row["idempotency_key"]: kind.model_validate_json(row["body"]) for row in found}
 
     def page(
         self,
