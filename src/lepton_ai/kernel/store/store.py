@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,9 +13,11 @@ from lepton_ai.kernel.change import Change, Committed, Seen, Verb
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.store import rows, statements
 from lepton_ai.kernel.store.engine import translate
+from lepton_ai.kernel.store.recent import Recent
 from lepton_ai.kernel.store.schema import audit as audit_table
 from lepton_ai.kernel.store.schema import events as events_table
 from lepton_ai.kernel.store.schema import objects
+from lepton_ai.kernel.store.writing import Stamp, write
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import AuditRecord, Event
 
@@ -40,6 +41,7 @@ class Store:
         self._kinds: Mapping[str, type[AnyObject]] = {kind.KIND: kind for kind in kinds}
         # SQLite has one writer anyway; taking turns here spares its busy-wait.
         self._turn = threading.Lock()
+        self._recent = Recent()
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -66,23 +68,24 @@ class Store:
         now = self._clock.now()
         stored: list[Seen] = []
         conflicts: list[Change] = []
-        with self._turn, self._transaction(is_forced=strict) as connection:
-            number = _next_revision(connection)
-            events: list[Mapping[str, object]] = []
-            for change in changes:
-                written = self._write(connection, change, number, now, actor)
-                if written is None:
-                    if strict:
-                        raise _conflict(change)
-                    conflicts.append(change)
-                    continue
-                is_gone = change.verb is Verb.DELETE
-                stored.append(Seen(written, number, not is_gone and not written.is_final(), is_gone))
-                events.extend(rows.event_rows(change, written, now, actor))
-            if events:
-                connection.execute(statements.INSERT_EVENTS, events)
-            if audit:
-                connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
+        with self._turn:
+            with self._transaction(is_forced=strict) as connection:
+                number = _next_revision(connection)
+                events: list[Mapping[str, object]] = []
+                for change, written in zip(changes, write(connection, changes, Stamp(number, now, actor)), strict=True):
+                    if written is None:
+                        if strict:
+                            raise _conflict(change)
+                        conflicts.append(change)
+                        continue
+                    is_gone = change.verb is Verb.DELETE
+                    stored.append(Seen(written, number, not is_gone and not written.is_final(), is_gone))
+                    events.extend(rows.event_rows(change, written, now, actor))
+                if events:
+                    connection.execute(statements.INSERT_EVENTS, events)
+                if audit:
+                    connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
+            self._recent.add(number, stored)
         for listener in self._listeners:
             listener()
         return Committed(number, tuple(stored), conflicts)
@@ -159,7 +162,11 @@ class Store:
 
     def changes(self, since: int, *, kinds: Collection[str] = (), project: str | None = None) -> Sequence[Seen]:
         """Return what changed after revision `since`, in commit order, at most CHANGES_MAX objects."""
-        asked = {"since": since, "kinds": list(kinds or self._kinds), "project": project, "limit": CHANGES_MAX}
+        wanted = kinds or self._kinds
+        recent = self._recent.since(since, self.revision(), wanted, project)
+        if recent is not None:
+            return recent[:CHANGES_MAX]
+        asked = {"since": since, "kinds": list(wanted), "project": project, "limit": CHANGES_MAX}
         query = statements.CHANGES if project is None else statements.CHANGES_OF_PROJECT
         with self._reading() as connection:
             found = connection.execute(query, asked).mappings().all()
@@ -210,31 +217,6 @@ class Store:
             events = connection.execute(statements.PRUNE_EVENTS, limits | {"until": newest - EVENTS_KEPT}).rowcount
             gone = connection.execute(statements.PRUNE_TOMBSTONES, limits | {"until": last - TOMBSTONES_KEPT}).rowcount
         return max(events, gone) >= PRUNED_MAX
-
-    def _write(
-        self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
-    ) -> AnyObject | None:
-        if change.verb is Verb.CREATE:
-            return self._insert(connection, change, number, now, actor)
-        before = change.object.metadata
-        thing = change.object.replace(metadata=before.replace(version=before.version + 1, updated_at=now))
-        is_delete = change.verb is Verb.DELETE
-        thing = rows.emptied(thing) if is_delete else thing
-        values = rows.object_row(thing, number, is_deleted=is_delete)
-        values |= {"key_id": thing.id, "key_version": before.version}
-        done = connection.execute(statements.DELETE if is_delete else statements.UPDATE, values)
-        return thing if done.rowcount == 1 else None
-
-    def _insert(
-        self, connection: sa.Connection, change: Change, number: int, now: datetime, actor: str
-    ) -> AnyObject | None:
-        metadata = change.object.metadata.replace(
-            version=1, created_at=now, updated_at=now, created_by=change.object.metadata.created_by or actor
-        )
-        thing = change.object.replace(metadata=metadata)
-        values = rows.object_row(thing, number, is_deleted=False) | {"idempotency_key": change.idempotency_key or None}
-        done = connection.execute(statements.insert(self.dialect), values)
-        return thing if done.rowcount == 1 else None
 
     def _select(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
         with self._reading() as connection:
