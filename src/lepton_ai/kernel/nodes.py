@@ -50,13 +50,10 @@ def _status(observation: NodeObservation, now: datetime) -> NodeStatus:
 
 
 def _differs(status: NodeStatus, observation: NodeObservation) -> bool:
-    if status.hardware is None:
+    if status.hardware is None or (status.address, status.limits) != (observation.address, observation.limits):
         return True
-    return (status.address, status.limits, _lasting(status.hardware)) != (
-        observation.address,
-        observation.limits,
-        _lasting(observation.hardware),
-    )
+    known, seen = status.hardware, observation.hardware
+    return known is not seen and known != seen and _lasting(known) != _lasting(seen)
 
 
 def _lasting(hardware: Hardware) -> Hardware:

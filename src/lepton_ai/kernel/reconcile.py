@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import dispatch, tasks
+from lepton_ai.kernel.attention import Attention
 from lepton_ai.kernel.backoff import Backoff
 from lepton_ai.kernel.change import Change, update
 from lepton_ai.kernel.clock import Clock
@@ -23,10 +24,11 @@ from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.registry import OpenService
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.store import Store
+from lepton_ai.kernel.task_index import ACTIVE
 from lepton_ai.kernel.world import World
 from lepton_ai.types.base import Reason
 from lepton_ai.types.node import Hardware, Node
-from lepton_ai.types.task import Replica, Task, TaskState
+from lepton_ai.types.task import Replica, Task
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -37,7 +39,6 @@ RESYNC = timedelta(seconds=30)  # everything is looked at again this often, what
 PRUNE = "prune"  # not an object either: the key under which a pruning that failed is due again
 PRUNE_EVERY = timedelta(days=1)
 PLAN = "plan"  # not an object: the key under which the next plan is due
-ACTIVE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Loop:
         self._woken = threading.Event()
         self._ended = threading.Event()
         self._lock = threading.Lock()
+        self._attention = Attention()
         self._asked: set[str] = set()
         self._dirty: set[str] = set()
         self._due: dict[str, datetime] = {}
@@ -129,7 +131,8 @@ class Loop:
         # 3. Ask the services about each object that changed.
         self._commit(self._decide(now))
         # 4. Place what waits.
-        strays = sorted(seen.keys() - self._kept())  # in one order, so that a simulated history can be replayed
+        # In one order, so that a simulated history can be replayed.
+        strays = sorted(seen.keys() - self._world.index.holders.keys())
         # A node that was away may still run what was given up for lost: it has no room before that has ended.
         crowded = {seen[replica_id].node for replica_id in strays if seen[replica_id].exit is None}
         self._commit(self._parts.placing.place(self._world, self._parts.runtime, now, crowded))
@@ -152,17 +155,19 @@ class Loop:
         self._dirty |= due
         if now >= self._next_resync:
             self._next_resync = now + RESYNC
+            self._attention.look_at_all()
             for kind in self._services:
                 self._dirty |= self._world.ids(kind)
 
     def _mark(self, changed: set[str]) -> None:
         self._dirty |= changed
+        self._attention.touch(changed)
         for object_id in changed & self._dependents.keys():
             self._dirty |= self._dependents.pop(object_id)
 
     def _observe_tasks(self, seen: Mapping[str, Replica], nodes: Collection[str], now: datetime) -> list[Change]:
         changes: list[Change] = []
-        for task in self._world.all(Task):
+        for task in self._attention.due(self._world, seen, nodes):
             if task.status.state in ACTIVE:
                 change = tasks.observe(task, seen, nodes, now)
             elif task.spec.stop_requested:
@@ -198,13 +203,8 @@ class Loop:
         for other in decision.depends_on:
             self._dependents.setdefault(other, set()).add(object_id)
 
-    def _kept(self) -> set[str]:
-        """Return the ids of the replicas that some task holds."""
-        active = [task for task in self._world.all(Task) if task.status.state in ACTIVE]
-        return {task.replica_id(allocation.rank) for task in active for allocation in task.status.allocations}
-
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
-        for task in self._world.all(Task):
+        for task in list(self._world.index.moving.values()):
             if task.status.state in ACTIVE:
                 # By state, so that a stop need not wait until starts that fail are tried again.
                 key = f"{task.id}:{task.status.state}"
@@ -262,6 +262,7 @@ class Loop:
             done = self._parts.store.commit(changes[start : start + COMMIT_MAX], actor=ACTOR, strict=False)
             # What lost a race is still wrong at the next pass, which sees the newer version.
             self._dirty.update(change.object.id for change in done.conflicts)
+            self._attention.touch(change.object.id for change in done.conflicts)
             if done.conflicts:
                 self._parts.estimates.forget()
             self._mark(self._world.absorb(done))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from lepton_ai.kernel.change import Committed, Seen
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import CHANGES_MAX
+from lepton_ai.kernel.task_index import TaskIndex
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
 
@@ -25,6 +26,7 @@ class World:
         self._live: defaultdict[str, dict[str, Any]] = defaultdict(dict)  # by kind
         self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
         self._deleted: dict[str, Task] = {}
+        self.index = TaskIndex()
 
     def refresh(self) -> set[str]:
         """Read what was committed since the last call; return the ids that changed, and their owners'."""
@@ -104,10 +106,12 @@ class World:
             self._live[thing.KIND][thing.id] = thing
         if isinstance(thing, Task):
             self._tasks[thing.metadata.owner_id][thing.id] = thing
+            self.index.put(thing)
 
     def _drop(self, thing: AnyObject) -> None:
         self._objects.pop(thing.id, None)
         self._live[thing.KIND].pop(thing.id, None)
+        self.index.drop(thing.id)
         owned = self._tasks.get(thing.metadata.owner_id)
         if owned is not None:
             owned.pop(thing.id, None)

@@ -25,11 +25,12 @@ def fill(store: Store) -> list[Job]:
 
 @pytest.fixture
 def said(engine: sa.Engine) -> list[str]:
-    """The statements that are sent, each with the number of rows that it is sent for."""
+    """The statements that are sent, empty for those that are sent for one row."""
     heard: list[str] = []
 
-    def hear(_c: object, _cursor: object, text: str, rows: object, _context: object, executemany: bool) -> None:
-        heard.append(text if executemany else "")
+    def hear(_connection: object, _cursor: object, text: str, *more: object) -> None:
+        is_for_many = more[-1]
+        heard.append(text if is_for_many else "")
 
     sa.event.listen(engine, "before_cursor_execute", hear)
     return heard
