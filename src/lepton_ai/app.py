@@ -10,10 +10,11 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
 
@@ -38,6 +39,7 @@ from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
 from lepton_ai.kernel.registry import Door, OpenService, Service, load_services
+from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.shutdown import stop_all_tasks
@@ -65,6 +67,16 @@ SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients
 STOP_TASKS_WITHIN = timedelta(seconds=60)
 
 
+class OwnRuntime(Runtime, Protocol):
+    """A runtime whose replicas this core alone answers for."""
+
+    def keep_only(self, replica_ids: Collection[str]) -> None:
+        """Delete what is left of every ended replica but these."""
+
+    def close(self) -> None:
+        """Stop watching; replicas run on."""
+
+
 @dataclass(slots=True)
 class Running:
     """A core at work."""
@@ -72,7 +84,7 @@ class Running:
     core: Core
     loop: Loop
     front: Front
-    runtime: LocalRuntime
+    runtime: OwnRuntime
     door: HaproxyDoor
     core_socket: Path
     services: list[OpenService]
@@ -98,14 +110,14 @@ def main() -> int:
     return 0
 
 
-def build(settings: Settings, home: Home) -> Running:
-    """Build every part of the core and connect them; nothing runs yet but the runtime's own watching."""
+def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> Running:
+    """Build every part of the core and connect them; without a `runtime`, replicas run on this machine."""
     clock = SystemClock()
     services = load_services()
     store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
-    runtime = _build_runtime(settings, home)
+    runtime = runtime or _build_runtime(settings, home)
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect)
