@@ -66,6 +66,11 @@ COMMANDS: Mapping[str, Command] = {
         ("job.explain", "endpoint.explain"),
     ),
     "queue": Command("queue:queue", "Show what waits, in the order in which it will start.", ("queue.list",)),
+    "simulate": Command(
+        "simulate:simulate",
+        "Replay recorded work with the live scheduler: as it was, and what if.",
+        ("task.list", "project.list", "node.list"),
+    ),
     "resources": Command("resources:resources", "Show each resource, its use and what holds it.", ("resource.list",)),
     "job list": Command("job:list_jobs", "List jobs, newest first.", ("job.list",)),
     "job get": Command("job:get_job", "Show one job.", ("job.get",)),

@@ -111,6 +111,10 @@ class LeptonAI:
         """Return what waits, in the order in which it would start, each with its reason."""
         return overview.list_queue(self._connection, self.project)
 
+    def tasks(self) -> Iterator[Task]:
+        """Yield what the scheduler placed for the project, newest first: each attempt, index and endpoint replica."""
+        return Collection(self._connection, Task, self.project).each()
+
     @overload
     def events(
         self, *, after: int = 0, limit: int = PAGE, newest: bool = False, follow: Literal[False] = False

@@ -1,0 +1,85 @@
+"""Our own past as a trace: tasks that the platform ran, and the nodes that it ran them on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lepton_ai.kernel.queue import PRIORITY_DOUBLES
+from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, NodeView
+from lepton_ai.simulation.trace import Trace, TraceTask, sifted
+from lepton_ai.types.node import Node
+from lepton_ai.types.task import Task
+
+NAME = "lepton"
+MEMORY_RESERVED_BYTES = 512 * 2**20  # what the core keeps of each node unless it was set otherwise
+PRICE_LABEL = "price-per-device-hour"  # a node's label: what each of its devices costs in an hour
+
+
+def trace_of(tasks: Iterable[Task], since: datetime, now: datetime, source: str) -> Trace:
+    """Return what was submitted since then. What still runs is taken to end now; what never started is skipped."""
+    skipped: Counter[str] = Counter()
+    found, live = [], 0
+    for task in tasks:
+        status = task.status
+        submitted = status.submitted_at or task.metadata.created_at
+        if submitted is None or submitted < since:
+            continue
+        if status.started_at is None:
+            skipped["never started"] += 1
+            continue
+        live += status.finished_at is None
+        found.append(_recorded(task, submitted, status.started_at, status.finished_at or now))
+    notes = [f"{live:,} tasks still run; they are taken to end now."] if live else []
+    first = min((task.submitted for task in found), default=since.timestamp())
+    kept, left_out = sifted(found, skipped)
+    return Trace(source, NAME, kept, datetime.fromtimestamp(first, since.tzinfo), left_out, tuple(notes))
+
+
+def _recorded(task: Task, submitted: datetime, began: datetime, ended: datetime) -> TraceTask:
+    spec, asked = task.spec, task.spec.resources
+    return TraceTask(
+        task.id,
+        submitted.timestamp(),
+        (ended - began).total_seconds(),
+        Demand(asked.cpu_milli, asked.memory, asked.accelerator, spec.size),
+        2.0 ** ((spec.priority - 50) / PRIORITY_DOUBLES),
+        f"{task.project}/{spec.task_kind}",
+        spec.expected_duration.total_seconds() if spec.expected_duration else 0.0,
+        max((began - submitted).total_seconds(), 0.0),
+        spec.is_service,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PricedNodes:
+    """Nodes, and by their names what a device there costs in an hour, where anybody said."""
+
+    nodes: Sequence[NodeView]
+    prices: dict[str, float]
+
+
+def nodes_of(found: Iterable[Node]) -> PricedNodes:
+    """Return the platform's nodes as the scheduler sees them, whether or not they are up now."""
+    nodes, prices = [], {}
+    for node in found:
+        hardware = node.status.hardware
+        if hardware is None:
+            continue
+        devices = tuple(DeviceView(d.id, d.kind, d.memory_bytes, d.share_milli) for d in hardware.devices)
+        memory = max(0, hardware.memory_bytes - MEMORY_RESERVED_BYTES)
+        nodes.append(NodeView(node.name, hardware.cpu_class, hardware.threads * 1000, memory, devices))
+        price = _price(node.metadata.labels.get(PRICE_LABEL, ""))
+        if price >= 0:
+            prices[node.name] = price
+    return PricedNodes(nodes, prices)
+
+
+def _price(label: str) -> float:
+    try:
+        price = float(label)
+    except ValueError:
+        return -1.0
+    return price if 0 <= price < 1e9 else -1.0
