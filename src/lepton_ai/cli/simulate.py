@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lepton_ai.types.task import Task
 
 app = typer.Typer()
+TOLD_TASKS = 5_000  # from so many on it takes seconds, and something should be said
 WHICH = "say either --trace FILE or --last 7d."
 
 
@@ -70,7 +71,7 @@ def simulate(  # noqa: PLR0917
     wanted = _scenarios(fleet, add_nodes, read_pairs("--policy", policy or ()), _prices(price or ()))
     played = []
     for scenario in wanted:
-        if not session.is_json:
+        if not session.is_json and len(work.tasks) >= TOLD_TASKS:
             notice(f"Replaying {len(work.tasks):,} tasks on {len(scenario.nodes):,} nodes: {scenario.name} ...")
         played.append(play(work, scenario, telling, Rules()))
     if session.is_json:

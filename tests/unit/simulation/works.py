@@ -44,16 +44,16 @@ def traces(draw: st.DrawFn) -> Trace:
 
 def overcommitted(outcome: Outcome) -> list[str]:
     """Return each amount of which more was held at some moment than there is, reckoned without the scheduler's code."""
-    changes: list[tuple[float, int, tuple[str, ...], int]] = []
+    changes: list[tuple[float, int, tuple[str, str], int]] = []
     for stretch in outcome.stretches:
         for part in stretch.allocations:
-            held = [(("cpu", part.node), part.cpu_milli), (("memory", part.node), part.memory_bytes)]
-            held += [((part.node, share.device_id), share.share_milli) for share in part.devices]
-            for key, amount in held:
+            held = {("cpu", part.node): part.cpu_milli, ("memory", part.node): part.memory_bytes}
+            held |= {(part.node, share.device_id): share.share_milli for share in part.devices}
+            for key, amount in held.items():
                 changes += [(stretch.start, 1, key, amount), (stretch.end, 0, key, -amount)]
     room = {("cpu", one.name): one.cpu_milli for one in outcome.nodes}
     room |= {("memory", one.name): one.memory_bytes for one in outcome.nodes}
-    used: Counter[tuple[str, ...]] = Counter()
+    used: Counter[tuple[str, str]] = Counter()
     found = []
     for at, _, key, amount in sorted(changes):
         used[key] += amount
