@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from lepton_ai.cli.session import Session, session_of
 from lepton_ai.errors import InvalidInput, LeptonError, Unavailable
 
 if TYPE_CHECKING:
-    from lepton_ai.simulation.compare import Scenario, Telling
+    from lepton_ai.simulation.compare import Played, Scenario, Telling
     from lepton_ai.simulation.history import PricedNodes
     from lepton_ai.simulation.trace import Trace
     from lepton_ai.types.task import Task
@@ -58,29 +58,38 @@ def simulate(  # noqa: PLR0917
     """
     if bool(trace) == bool(last):
         raise typer.BadParameter(WHICH)
-    from lepton_ai.cli import simulate_print
     from lepton_ai.simulation import plot as drawing
-    from lepton_ai.simulation.compare import play, recorded_of
-    from lepton_ai.simulation.engine import Rules
 
     session = session_of(context)
     draw = drawing.prepare(plot) if plot else None
     telling = _telling(lengths)
     fleet = _fleet(session, nodes)
     work = _history(session, last) if last else _recorded(trace, form, fleet)
-    wanted = _scenarios(fleet, add_nodes, read_pairs("--policy", policy or ()), _prices(price or ()))
-    played = []
-    for scenario in wanted:
-        if not session.is_json and len(work.tasks) >= TOLD_TASKS:
-            notice(f"Replaying {len(work.tasks):,} tasks on {len(scenario.nodes):,} nodes: {scenario.name} ...")
-        played.append(play(work, scenario, telling, Rules()))
+    scenarios = _scenarios(fleet, add_nodes, read_pairs("--policy", policy or ()), _prices(price or ()))
+    played = [_play(session, work, scenario, telling) for scenario in scenarios]
+    _show(session, work, played)
+    if draw and plot:
+        draw([(one.figures, one.outcome) for one in played])
+        notice(f"Drawn: {plot}")
+
+
+def _play(session: Session, work: Trace, scenario: Scenario, telling: Telling) -> Played:
+    from lepton_ai.simulation.compare import play
+    from lepton_ai.simulation.engine import Rules
+
+    if not session.is_json and len(work.tasks) >= TOLD_TASKS:
+        notice(f"Replaying {len(work.tasks):,} tasks on {len(scenario.nodes):,} nodes: {scenario.name} ...")
+    return play(work, scenario, telling, Rules())
+
+
+def _show(session: Session, work: Trace, played: Sequence[Played]) -> None:
+    from lepton_ai.cli import simulate_print
+    from lepton_ai.simulation.compare import recorded_of
+
     if session.is_json:
         print_json(simulate_print.as_plain(work, recorded_of(work), [one.figures for one in played]))
     else:
         simulate_print.show(work, recorded_of(work), played)
-    if draw and plot:
-        draw([(one.figures, one.outcome) for one in played])
-        notice(f"Drawn: {plot}")
 
 
 def _telling(word: str) -> Telling:

@@ -17,10 +17,10 @@ GPU_NODE = node("gpu-1", 16, *["nvidia-h100-80gb"] * 8)
 GPU_NODES = (GPU_NODE, node("gpu-2", 16, *["nvidia-h100-80gb"] * 8))
 
 
-def work(name: str, submitted: float, seconds: float, devices: int = 1, *, size: int = 1, **more: float) -> TraceTask:
-    """A task on whole devices, each with a CPU and 1 GB; without devices it takes one CPU."""
+def work(name: str, submitted: float, seconds: float, devices: int = 1, **more: float) -> TraceTask:
+    """A task on whole devices, each with a CPU, or on one CPU; `size` and `weight` are 1 if not said."""
     wanted = AcceleratorRequest(count=devices) if devices else None
-    demand = Demand(max(devices, 1) * 1000, GB, wanted, size)
+    demand = Demand(max(devices, 1) * 1000, GB, wanted, int(more.get("size", 1)))
     return TraceTask(name, submitted, seconds, demand, kind=name.rstrip("0123456789"), weight=more.get("weight", 1.0))
 
 
