@@ -17,7 +17,7 @@ from benchmarks import endpoint, event_loop, memory, start, submit, throughput
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
-from benchmarks.scheduling import control_plane, events, pass_time, traces
+from benchmarks.scheduling import control_plane, events, pass_time, simulation, traces
 from benchmarks.venv import BUILD, ROOT
 from lepton_ai.kernel.clock import SystemClock
 
@@ -33,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "scheduling_events": events.measure,
     "scheduling_traces": traces.measure,
     "scheduling_control_plane": control_plane.measure,
+    "scheduling_simulation": simulation.measure,
 }
 
 

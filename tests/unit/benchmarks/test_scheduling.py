@@ -16,6 +16,7 @@ from benchmarks.scheduling.packing_baselines import baselines as packing_baselin
 from benchmarks.scheduling.philly import random_stream
 from benchmarks.scheduling.philly_replay import Infeasible, Setting, Start, Stop, replay
 from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
+from benchmarks.scheduling.simulation import draw as draw_trace
 
 MACHINES = 3 * [
     Machine(64_000, 256_000, 8, "T4"),
@@ -82,3 +83,9 @@ def test_the_replay_refuses_a_node_that_is_full() -> None:
     stream = random_stream(4, jobs=60, horizon=60)
     with pytest.raises(Infeasible):
         replay(stream, Setting(3), _Greedy(stream, Setting(3), stream.seconds.astype(np.float64), 0.0))
+
+
+def test_the_trace_drawn_for_the_simulation_offers_the_load_that_it_says() -> None:
+    found = draw_trace(0.9, tasks=2000, nodes=4)
+    work = sum(task.devices * task.seconds for task in found.tasks)
+    assert work / (4 * 8 * found.span_seconds) == pytest.approx(0.9, rel=0.01)

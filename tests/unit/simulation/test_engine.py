@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lepton_ai.kernel.scheduling.scheduler import Scheduler
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Preemption, Refusal
+from lepton_ai.kernel.scheduling.schedule import schedule
+from lepton_ai.kernel.scheduling.scheduler import Scheduler, started
+from lepton_ai.kernel.scheduling.snapshot import (
+    NodeView,
+    Plan,
+    Policy,
+    Preemption,
+    Refusal,
+    RunningTask,
+    Snapshot,
+    WaitingTask,
+)
 from lepton_ai.simulation.engine import HORIZON_SECONDS, Rules, replay
 from lepton_ai.simulation.told import Known, Lengths, told
-from lepton_ai.simulation.trace import Trace
-from tests.unit.kernel.scheduling.worlds import clusters, node
+from lepton_ai.simulation.trace import Trace, TraceTask
+from tests.unit.kernel.scheduling.worlds import NOW, clusters, node
 from tests.unit.simulation.works import GPU_NODE, ends, fleet, overcommitted, trace, traces, work
 
 ways = st.sampled_from(list(Lengths))
@@ -53,6 +63,42 @@ def test_a_rhythm_delays_no_end_and_loses_no_task(recorded: Trace, rhythm: float
     outcome = replay(recorded, fleet(), Known(), Rules(rhythm_seconds=rhythm))
     assert not overcommitted(outcome)
     assert len(outcome.ends) + len(outcome.refused) == len(recorded.tasks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(traces(), clusters())
+def test_it_starts_what_the_pure_function_played_out_by_hand_starts(
+    recorded: Trace, nodes: tuple[NodeView, ...]
+) -> None:
+    rules = Rules(Policy(reservations=0))  # with reservations the two may backfill different tasks
+    able = trace(*(recorded.tasks[row] for row in replay(recorded, nodes, Known(), rules).ends))
+    outcome = replay(able, nodes, Known(), rules)
+    starts = {able.tasks[row].id: start for row, start in outcome.starts.items()}
+    assert starts == starts_by_hand(able, nodes, rules.policy)
+
+
+def starts_by_hand(recorded: Trace, nodes: Sequence[NodeView], policy: Policy) -> dict[str, float]:
+    """Return when each task starts if the pure function decides on a snapshot at each arrival and each end."""
+    moments = sorted({task.submitted for task in recorded.tasks})
+    running: dict[str, tuple[float, RunningTask]] = {}
+    starts: dict[str, float] = {}
+    while moments:
+        second = moments.pop(0)
+        now = NOW + timedelta(seconds=second)
+        running = {name: one for name, one in running.items() if one[0] > second}
+        here = {task.id: task for task in recorded.tasks if task.submitted <= second and task.id not in starts}
+        waiting = {name: told_of(task) for name, task in here.items()}
+        busy = tuple(one for _, one in running.values())
+        for placed in schedule(Snapshot(now, tuple(nodes), tuple(waiting.values()), busy), policy).placements:
+            starts[placed.task_id], end = second, second + here[placed.task_id].seconds
+            running[placed.task_id] = end, started(waiting[placed.task_id], placed, now)
+            moments = sorted({*moments, end})
+    return starts
+
+
+def told_of(task: TraceTask) -> WaitingTask:
+    since = NOW + timedelta(seconds=task.submitted)
+    return WaitingTask(task.id, task.id, task.demand, task.weight, since, Known().expect(task, 0.0))
 
 
 def test_a_task_waits_for_the_end_of_what_holds_its_devices() -> None:
