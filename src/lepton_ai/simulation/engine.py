@@ -28,7 +28,7 @@ from lepton_ai.types.resources import Allocation
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)  # of traces that count from nothing
 HORIZON_SECONDS = 1000 * 366 * 86_400.0  # what has not ended by then never will; datetime ends in the year 9999
 NEVER = frozenset({Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_NODES})  # while the fleet stays as it is
-# A plan with a backlog takes 2 to 4 ms, 10,000 of them 20 to 40 s; and who stands behind 100 others can wait a minute.
+# A plan with a backlog takes 1 to 4 ms, 10,000 of them 10 to 40 s; who stands behind 100 others can wait two minutes.
 BACKLOG, PLANS_AIMED = 100, 10_000
 SERVICE_P80 = 3.2e9  # as the live queue tells it: a service never slips in before a reservation
 
@@ -37,10 +37,10 @@ SERVICE_P80 = 3.2e9  # as the live queue tells it: a service never slips in befo
 class Rules:
     """How the replay goes.
 
-    `rhythm_seconds` is the least time between plans while more than BACKLOG tasks wait; otherwise, and always if it is
-    0, there is a plan at each moment at which something changes. None chooses it by the length of the trace. A task
-    that is preempted holds what it holds for `notice_seconds`; its work so far is kept, and it pays `restart_seconds`
-    when it starts again.
+    `rhythm_seconds` is the least time between plans while BACKLOG tasks or more wait, and in proportion less while fewer
+    do; with 0 there is a plan at each moment at which something changes. None chooses it by the length of the trace. A
+    task that is preempted holds what it holds for `notice_seconds`; its work so far is kept, and it pays
+    `restart_seconds` when it starts again.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -123,7 +123,7 @@ class _Play:
         """Play until nothing is left that could ever end."""
         now = 0.0
         while (upcoming := self._next()) <= HORIZON_SECONDS:
-            now = max(upcoming, now + self._rhythm) if self._waiting > BACKLOG else upcoming
+            now = max(upcoming, now + self._rhythm * min(self._waiting / BACKLOG, 1.0))
             while (upcoming := self._next()) <= now:
                 self._happen(upcoming)
             self._carry_out(self._plan(now), now)
