@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -25,6 +25,14 @@ TOLD_TASKS = 5_000  # from so many on it takes seconds, and something should be 
 WHICH = "say either --trace FILE or --last 7d."
 
 
+class _Changes(NamedTuple):
+    """What is different in the second column."""
+
+    add_nodes: str
+    policy: Mapping[str, str]
+    restart: str
+
+
 @app.command("simulate")
 def simulate(  # noqa: PLR0917
     context: typer.Context,
@@ -41,6 +49,9 @@ def simulate(  # noqa: PLR0917
     policy: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="What if the scheduler had this number. Repeatable.")
     ] = None,
+    restart: Annotated[
+        str, typer.Option(metavar="SPAN", help="What if tasks could be preempted, and paid 60s to resume.")
+    ] = "",
     lengths: Annotated[
         str, typer.Option(metavar="HOW", help="What the scheduler knows of durations: learnt, noisy or known.")
     ] = "learnt",
@@ -65,7 +76,8 @@ def simulate(  # noqa: PLR0917
     telling = _telling(lengths)
     fleet = _fleet(session, nodes)
     work = _history(session, last) if last else _recorded(trace, form, fleet)
-    scenarios = _scenarios(fleet, add_nodes, read_pairs("--policy", policy or ()), _prices(price or ()))
+    changes = _Changes(add_nodes, read_pairs("--policy", policy or ()), restart)
+    scenarios = _scenarios(fleet, changes, _prices(price or ()))
     played = [_play(session, work, scenario, telling) for scenario in scenarios]
     _show(session, work, played)
     if draw and plot:
@@ -132,14 +144,10 @@ def _history(session: Session, last: str) -> Trace:
     """Return what ran in the project that was named, or else in every project that the caller sees."""
     from lepton_ai.kernel.clock import SystemClock
     from lepton_ai.simulation.history import trace_of
-    from lepton_ai.types.quantity import parse_duration
 
-    try:
-        span = parse_duration(last)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}.", param_hint="--last") from error
     now = SystemClock().now()
-    found = trace_of(_tasks(session, now - span), now - span, now, f"the last {last}")
+    since = now - _span("--last", last)
+    found = trace_of(_tasks(session, since), since, now, f"the last {last}")
     if not found.tasks:
         raise InvalidInput(
             f"Nothing ran in the last {last}{_skipped(found.skipped)}.",
@@ -174,18 +182,24 @@ def _prices(given: list[str] | tuple[()]) -> dict[str, float]:
     return prices
 
 
-def _scenarios(
-    fleet: PricedNodes, add_nodes: str, policy: Mapping[str, str], kinds: Mapping[str, float]
-) -> list[Scenario]:
-    from lepton_ai.kernel.scheduling.snapshot import Policy
+def _scenarios(fleet: PricedNodes, changes: _Changes, kinds: Mapping[str, float]) -> list[Scenario]:
+    from lepton_ai.kernel.scheduling.snapshot import Policy, Restart
     from lepton_ai.simulation.compare import AS_IT_WAS, WHAT_IF, Scenario, changed, priced
     from lepton_ai.simulation.node_shapes import imagined
 
-    def scenario(name: str, more: str, make: Callable[[], Policy]) -> Scenario:
-        nodes = (*fleet.nodes, *(imagined(more) if more else ()))
-        return Scenario(name, nodes, make(), priced(nodes, fleet.prices, kinds))
-
-    found = [scenario(AS_IT_WAS, "", Policy)]
-    if add_nodes or policy:
-        found.append(scenario(WHAT_IF, add_nodes, lambda: changed(Policy(), policy)))
+    found = [Scenario(AS_IT_WAS, tuple(fleet.nodes), Policy(), priced(fleet.nodes, fleet.prices, kinds))]
+    if any(changes):
+        nodes = (*fleet.nodes, *(imagined(changes.add_nodes) if changes.add_nodes else ()))
+        restart = Restart(_span("--restart", changes.restart).total_seconds()) if changes.restart else None
+        policy = changed(Policy(), changes.policy)
+        found.append(Scenario(WHAT_IF, nodes, policy, priced(nodes, fleet.prices, kinds), restart))
     return found
+
+
+def _span(option: str, text: str) -> timedelta:
+    from lepton_ai.types.quantity import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint=option) from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.scheduling.demand import is_kind
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy
+from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy, Restart
 from lepton_ai.simulation.engine import Outcome, Rules, replay
 from lepton_ai.simulation.figures import Figures, Setting, Waits, figures_of, waits_of
 from lepton_ai.simulation.told import Lengths, told
@@ -25,12 +25,16 @@ COUNT_MAX = 10**6
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One fleet under one policy. `prices` says by node what each of its devices costs in an hour."""
+    """One fleet under one policy. `prices` says by node what each of its devices costs in an hour.
+
+    With a `restart`, tasks may be preempted and pay it.
+    """
 
     name: str
     nodes: tuple[NodeView, ...]
     policy: Policy
     prices: Mapping[str, float]
+    restart: Restart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Recorded(Model):
 
 def play(trace: Trace, scenario: Scenario, telling: Telling, rules: Rules) -> Played:
     """Replay `trace` under `scenario`. Same input, same figures."""
-    using = replace(rules, policy=scenario.policy)
+    using = replace(rules, policy=scenario.policy, restart=scenario.restart)
     outcome = replay(trace, scenario.nodes, told(telling.lengths, telling.sigma), using)
     return Played(outcome, figures_of(outcome, Setting(scenario.name, scenario.policy, scenario.prices)))
 

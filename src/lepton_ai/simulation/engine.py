@@ -18,6 +18,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Policy,
     Preemption,
     Refusal,
+    Restart,
     Wait,
     WaitingTask,
 )
@@ -30,6 +31,7 @@ HORIZON_SECONDS = 1000 * 366 * 86_400.0  # what has not ended by then never will
 NEVER = frozenset({Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_NODES})  # while the fleet stays as it is
 # A plan with a backlog takes 1 to 4 ms, 10,000 of them 10 to 40 s; who stands behind 100 others can wait two minutes.
 BACKLOG, PLANS_AIMED = 100, 10_000
+AGAIN_SECONDS = 30.0
 SERVICE_P80 = 3.2e9  # as the live queue tells it: a service never slips in before a reservation
 
 
@@ -37,16 +39,14 @@ SERVICE_P80 = 3.2e9  # as the live queue tells it: a service never slips in befo
 class Rules:
     """How the replay goes.
 
-    `rhythm_seconds` is the least time between plans while BACKLOG tasks or more wait, and in proportion less while fewer
-    do; with 0 there is a plan at each moment at which something changes. None chooses it by the length of the trace. A
-    task that is preempted holds what it holds for `notice_seconds`; its work so far is kept, and it pays
-    `restart_seconds` when it starts again.
+    `rhythm_seconds` is the least time between plans while BACKLOG tasks or more wait, and less while fewer do; with 0
+    there is a plan at each moment at which something changes. None chooses it by the length of the trace. With a
+    `restart` every task but services may be preempted, and pays it; without one, none is.
     """
 
     policy: Policy = field(default_factory=Policy)
     rhythm_seconds: float | None = None
-    notice_seconds: float = 10.0
-    restart_seconds: float = 60.0
+    restart: Restart | None = None
 
     def rhythm(self, trace: Trace) -> float:
         """Return the seconds between plans of a backlog: of 100,000 tasks over two weeks, two minutes."""
@@ -105,7 +105,7 @@ class _Play:
     def __init__(self, trace: Trace, told: Told, rules: Rules, scheduler: Scheduler) -> None:
         self._tasks, self._epoch = trace.tasks, trace.began or EPOCH
         self._told, self._rules, self._scheduler = told, rules, scheduler
-        self._rhythm = rules.rhythm(trace)
+        self._rhythm, self._restart = rules.rhythm(trace), rules.restart or Restart()
         self._row_of = {task.id: row for row, task in enumerate(trace.tasks)}
         self._arrived = 0
         self._events: list[tuple[float, int]] = []  # when a task ends or is stopped
@@ -113,6 +113,7 @@ class _Play:
         self._done: dict[int, float] = {}  # seconds of work that a preempted task has behind it
         self._stops: dict[int, float] = {}  # when the notice of a preempted task is over
         self._waiting = 0
+        self._happened = 0.0
         self.stretches: list[Stretch] = []
         self.starts: dict[int, float] = {}
         self.ends: dict[int, float] = {}
@@ -123,9 +124,10 @@ class _Play:
         """Play until nothing is left that could ever end."""
         now = 0.0
         while (upcoming := self._next()) <= HORIZON_SECONDS:
-            now = max(upcoming, now + self._rhythm * min(self._waiting / BACKLOG, 1.0))
+            now = max(min(upcoming, self._again(now)), now + self._rhythm * min(self._waiting / BACKLOG, 1.0))
             while (upcoming := self._next()) <= now:
                 self._happen(upcoming)
+                self._happened = upcoming
             self._carry_out(self._plan(now), now)
             if self._waiting and math.isinf(self._next()):
                 # Nothing runs and nothing comes: whoever is not started now never is.
@@ -138,6 +140,15 @@ class _Play:
         if self._arrived < len(self._tasks):
             return min(upcoming, self._tasks[self._arrived].submitted)
         return upcoming
+
+    def _again(self, now: float) -> float:
+        """Return when to plan again if nothing happens: with time, more tasks may be preempted.
+
+        Live, that is each 30 s. Here the pauses grow with the silence, so that a year of it costs few plans.
+        """
+        if self._rules.restart is None or not self._waiting or not self._running:
+            return math.inf
+        return now + max(AGAIN_SECONDS, (now - self._happened) / 4)
 
     def _happen(self, now: float) -> None:
         """Let one event happen; ends come before arrivals of the same moment."""
@@ -157,13 +168,14 @@ class _Play:
     def _submit(self, row: int) -> None:
         task, done = self._tasks[row], self._done.get(row, 0.0)
         expected = self._told.expect(task, done)
-        if done:
-            restart = self._rules.restart_seconds
-            expected = {k: replace(e, median=e.median + restart, p80=e.p80 + restart) for k, e in expected.items()}
+        if row in self.starts:
+            pays = self._restart.seconds
+            expected = {k: replace(e, median=e.median + pays, p80=e.p80 + pays) for k, e in expected.items()}
         if task.is_service:
             expected = {"": Expectation(600.0, SERVICE_P80, "stated")}
         since = self._moment(task.submitted)
-        waiting = WaitingTask(task.id, task.id, task.demand, task.weight, since, expected, task.is_service)
+        restart = None if task.is_service else self._rules.restart
+        waiting = WaitingTask(task.id, task.id, task.demand, task.weight, since, expected, task.is_service, restart)
         self._scheduler.submit(waiting)
         self._waiting += 1
 
@@ -176,7 +188,8 @@ class _Play:
     def _stop(self, row: int, run: _Run, now: float) -> None:
         """Put a preempted task back into the queue, with what is left of its work."""
         self._release(row, run, now)
-        self._done[row] = self._done.get(row, 0.0) + max(0.0, now - run.begins)
+        if self._restart.resumes:
+            self._done[row] = self._done.get(row, 0.0) + max(0.0, now - run.begins)
         self._submit(row)
 
     def _release(self, row: int, run: _Run, now: float) -> None:
@@ -200,7 +213,7 @@ class _Play:
     def _start(self, placement: Placement, now: float) -> None:
         row = self._row_of[placement.task_id]
         done = self._done.get(row, 0.0)
-        begins = now + (self._rules.restart_seconds if row in self.starts else 0.0)
+        begins = now + (self._restart.seconds if row in self.starts else 0.0)
         end = begins + max(self._tasks[row].seconds - done, 0.0)
         self.starts.setdefault(row, now)
         self._running[row] = _Run(now, begins, end, placement.allocations)
@@ -213,7 +226,7 @@ class _Play:
         if row in self._stops or row not in self._running:
             return  # it was told before: the scheduler may ask again until it is gone
         self.preemptions += 1
-        self._stops[row] = now + self._rules.notice_seconds
+        self._stops[row] = now + self._restart.grace_seconds
         heapq.heappush(self._events, (self._stops[row], row))
 
     def _refuse(self, wait: Wait) -> None:

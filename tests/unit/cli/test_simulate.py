@@ -108,6 +108,15 @@ def test_json_has_every_figure_of_every_run(platform: FakePlatform, trace: str) 
     assert len(first["uses"][0]["over_time"]) == 120
 
 
+def test_what_if_tasks_could_be_preempted(platform: FakePlatform, tmp_path: Path) -> None:
+    path = tmp_path / "week.csv"
+    path.write_text("submit_s,duration_s,num_gpus,weight\n0,90000,8,1\n4000,60,8,1000\n")
+    arguments = ["--trace", str(path), "--nodes", "1xh100", "--restart", "60s", "--lengths", "known"]
+    first, second = printed(run(platform, "simulate", *arguments, "-o", "json"))["runs"]
+    assert (first["preemptions"], second["preemptions"]) == (0, 1)
+    assert second["weighted_completion"] < first["weighted_completion"] / 10
+
+
 def test_what_slurm_recorded_stands_beside_the_replay(platform: FakePlatform, tmp_path: Path) -> None:
     path = tmp_path / "sacct.txt"
     path.write_text(SACCT)
@@ -160,6 +169,7 @@ def test_without_a_platform_it_says_how_to_name_nodes(platform: FakePlatform, tr
         (["--trace", "TRACE", "--add-nodes", "2xh900"], 1, "There is no node kind 'h900'."),
         (["--trace", "TRACE", "--price", "h100=much"], 2, "'much' is not a price."),
         (["--trace", "TRACE", "--plot", "week.pdf"], 1, "week.pdf ends in none of .svg, .png, .html."),
+        (["--trace", "TRACE", "--restart", "soon"], 2, "is not a duration"),
         (["--trace", "none.csv"], 1, "none.csv cannot be read"),
         (["--trace", "TRACE", "--format", "slurm"], 1, "is no Slurm trace"),
     ],

@@ -18,6 +18,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Policy,
     Preemption,
     Refusal,
+    Restart,
     RunningTask,
     Snapshot,
     WaitingTask,
@@ -158,18 +159,52 @@ def preempting(victim: str, beneficiary: str) -> PreemptsOnce:
 
 
 def test_a_preempted_task_keeps_its_work_and_pays_for_its_restart() -> None:
-    tasks = trace(work("long", 0, 10_000, 8), work("urgent", 100, 50, 8, weight=1000.0))
-    rules = Rules(notice_seconds=10.0, restart_seconds=60.0)
-    outcome = replay(tasks, [GPU_NODE], Known(), rules, preempting("long", "urgent"))
-    # 110 s of work until the notice is over, 50 s of the other, 60 s to restart, 9,890 s that were left.
-    assert ends(outcome) == {"urgent": 160.0, "long": 160.0 + 60.0 + 9890.0}
+    tasks = trace(work("long", 0, 10_000, 8), work("urgent", 4000, 50, 8, weight=1000.0))
+    outcome = replay(tasks, [GPU_NODE], Known(), Rules(restart=Restart(60.0, grace_seconds=10.0)))
+    # 4,010 s of work until the notice is over, 50 s of the other, 60 s to restart, 5,990 s that were left.
+    assert ends(outcome) == {"urgent": 4060.0, "long": 4060.0 + 60.0 + 5990.0}
     assert outcome.preemptions == 1
     assert not overcommitted(outcome)
 
 
+def test_a_preempted_task_without_a_checkpoint_begins_anew() -> None:
+    tasks = trace(work("long", 0, 10_000, 8), work("urgent", 100, 50, 8, weight=1000.0))
+    rules = Rules(restart=Restart(60.0, resumes=False, grace_seconds=0.0))
+    outcome = replay(tasks, [GPU_NODE], Known(), rules, preempting("long", "urgent"))
+    assert ends(outcome) == {"urgent": 150.0, "long": 150.0 + 60.0 + 10_000.0}
+
+
+def test_a_task_may_be_preempted_later_though_nothing_happens_meanwhile() -> None:
+    tasks = trace(work("long", 0, 100_000, 8), work("urgent", 100, 50, 8, weight=1000.0))
+    outcome = replay(tasks, [GPU_NODE], Known(), Rules(restart=Restart(60.0)))
+    assert ends(outcome)["urgent"] < 4000  # a task that pays 60 s may be preempted once it ran for 30 times as long
+    assert outcome.plans < 50
+
+
+def test_nobody_is_preempted_unless_the_rules_allow_it() -> None:
+    tasks = trace(work("long", 0, 10_000, 8), work("urgent", 100, 50, 8, weight=1000.0))
+    assert ends(replay(tasks, [GPU_NODE], Known())) == {"long": 10_000.0, "urgent": 10_050.0}
+
+
+@settings(max_examples=60, deadline=None)
+@given(traces(), clusters(), ways, st.sampled_from([Restart(), Restart(60.0), Restart(5.0, grace_seconds=0.0)]))
+def test_preempted_tasks_do_all_their_work_all_the_same(
+    recorded: Trace, nodes: tuple[NodeView, ...], way: Lengths, restart: Restart
+) -> None:
+    outcome = replay(recorded, nodes, told(way, 0.7), Rules(restart=restart))
+    assert not overcommitted(outcome)
+    assert sorted([*outcome.ends, *outcome.refused]) == list(range(len(recorded.tasks)))
+    parts = {row: [one for one in outcome.stretches if one.task == row] for row in outcome.ends}
+    for row, ran in parts.items():
+        held, most = sum(one.end - one.start for one in ran), restart.seconds * (len(ran) - 1)
+        assert recorded.tasks[row].seconds - 1e-6 <= held <= recorded.tasks[row].seconds + most + 1e-6
+        assert outcome.ends[row] == max(one.end for one in ran)
+    assert sum(len(ran) - 1 for ran in parts.values()) <= outcome.preemptions
+
+
 def test_a_task_that_ends_within_its_notice_just_ends() -> None:
     tasks = trace(work("long", 0, 105, 8), work("urgent", 100, 50, 8, weight=1000.0))
-    outcome = replay(tasks, [GPU_NODE], Known(), Rules(notice_seconds=10.0), preempting("long", "urgent"))
+    outcome = replay(tasks, [GPU_NODE], Known(), Rules(), preempting("long", "urgent"))
     assert ends(outcome) == {"long": 105.0, "urgent": 155.0}
 
 
