@@ -69,7 +69,7 @@ def _show_figures(recorded: Recorded | None, runs: Sequence[Figures]) -> None:
     print_table(titles, rows, empty="")
     for run in runs:
         for each in run.refused:
-            typer.echo(f"{run.name}: {each.tasks:,} never ran ({each.reason}): the first {each.sentence}")
+            typer.echo(f"{run.name}: {each.tasks:,} never ran ({each.reason}). The first: {each.sentence}.")
 
 
 def _figures(recorded: Recorded | None, runs: Sequence[Figures]) -> Iterator[_Row]:
@@ -82,7 +82,9 @@ def _figures(recorded: Recorded | None, runs: Sequence[Figures]) -> Iterator[_Ro
     completion = recorded.weighted_completion if recorded else None
     yield "Completion, weighted mean", completion, [run.weighted_completion for run in runs], _span
     yield "Until the last end", recorded.makespan if recorded else None, [run.makespan for run in runs], _span
-    for name in dict.fromkeys(use.resource for run in runs for use in run.uses if use.hours):
+    names = dict.fromkeys(use.resource for run in runs for use in run.uses if use.hours)
+    kinds = [name for name in names if name not in NAMES]
+    for name in [name for name in names if name in NAMES or len(kinds) > 1]:
         yield f"{NAMES.get(name, name)} in use", None, [_use(run, name).mean for run in runs], _share
     if any(run.devices for run in runs):
         yield "Device-hours there", None, [run.cost.device_hours for run in runs], _hours

@@ -146,7 +146,7 @@ SIZES = ("no device", "part of a device", "1 device", "2 devices", "3-4 devices"
 
 
 def uses_of(outcome: Outcome, until: float, buckets: int = BUCKETS) -> tuple[Use, ...]:
-    """Return the use of all devices, of each kind of them if there are several, and of the CPUs."""
+    """Return the use of all devices, of each kind of them, and of the CPUs."""
     kind_of = {(node.name, device.id): device.kind for node in outcome.nodes for device in node.devices}
     kinds = sorted(set(kind_of.values()))
     amounts = dict.fromkeys(kinds, 0.0)
@@ -161,7 +161,7 @@ def uses_of(outcome: Outcome, until: float, buckets: int = BUCKETS) -> tuple[Use
                 kind = kind_of[allocation.node, share.device_id]
                 held[kind].append((stretch.start, stretch.end, share.share_milli / 1000))
     cpus = sum(node.cpu_milli for node in outcome.nodes) / 1000
-    found = [_use(kind, amounts[kind], held[kind], until, buckets) for kind in kinds] if len(kinds) > 1 else []
+    found = [_use(kind, amounts[kind], held[kind], until, buckets) for kind in kinds]
     if kinds:
         every = [one for kind in kinds for one in held[kind]]
         found.insert(0, _use("devices", sum(amounts.values()), every, until, buckets))

@@ -187,3 +187,15 @@ def test_a_picture_is_drawn_where_it_was_asked_for(platform: FakePlatform, trace
     result = run(platform, "simulate", "--trace", trace, "--nodes", "1xh100", "--plot", str(tmp_path / "week.svg"))
     assert result.exit_code == 0
     assert (tmp_path / "week.svg").read_text().count("</svg>") == 1
+
+
+def test_kinds_are_told_apart_where_there_are_several_and_what_never_ran_is_told_why(
+    platform: FakePlatform, tmp_path: Path
+) -> None:
+    path = tmp_path / "week.csv"
+    path.write_text("submit_s,duration_s,num_gpus\n0,60,8\n0,60,160\n")
+    arguments = ["simulate", "--trace", str(path), "--nodes", "1xh100"]
+    shown = words(run(platform, *arguments, "--add-nodes", "1xmi300x"))
+    assert "amd-mi300x-192gb in use" in shown
+    assert "as it was: 1 never ran (too_large). The first: a gang of 20 x 8 accelerators needs 160" in shown
+    assert "nvidia-h100-80gb in use" not in words(run(platform, *arguments))

@@ -46,7 +46,7 @@ def test_the_mean_use_is_that_of_the_curve() -> None:
     assert use.over_time[0] == 1.0
 
 
-def test_kinds_of_devices_are_told_apart_if_there_are_several() -> None:
+def test_kinds_of_devices_are_told_apart() -> None:
     nodes = [node("a", 4, "nvidia-h100-80gb"), node("b", 4, "nvidia-t4-16gb")]
     outcome = replay(trace(work("t", 0, 60)), nodes, Known())
     uses = figures_of(outcome, Setting("x", Policy(), {})).uses
