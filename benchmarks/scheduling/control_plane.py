@@ -98,7 +98,7 @@ def measure() -> Report:
 _NOTES = (
     "From the first request of the SDK to the last placement that is committed, by the times in the database. Real are "
     "the data plane (TLS), the API with token, audit and idempotency keys, the store on disk (SQLite), the loop and "
-    f"the scheduler; imagined are {NODES:,} nodes of {THREADS} CPUs, whose replicas run as soon as they are ordered and "
+    f"the scheduler; imagined are {NODES:,} nodes of {THREADS} CPUs, whose replicas run as soon as ordered and "
     "never end. The time holds, too, what the loop writes of their starts meanwhile.",
     "What is acknowledged is on disk before it is: a commit for each batch, array or job. Placements survive the death "
     "of any process; of the last of them a loss of power leaves the core to decide again.",

@@ -16,6 +16,8 @@ from lepton_ai.kernel.scheduling.seats import Room, SeatCache, Spot, take
 from lepton_ai.kernel.scheduling.timeline import Timeline
 from lepton_ai.types.resources import Allocation
 
+HOLD_MAX = 16  # so many replicas are added to a timeline one by one; with more, a new one costs less
+
 Mask = tuple[int, ...]  # numbers of the reservations that a task would outlast, and must leave room for
 
 
@@ -109,8 +111,11 @@ class Ahead:
 
     def reserve(self, reservation: Reservation) -> None:
         """Keep room for a task that waits."""
-        self._timeline = None
         self.reservations.append(reservation)
+        if self._timeline is not None and len(reservation.spots) <= HOLD_MAX:
+            self._timeline.hold(reservation.holdings)
+        else:
+            self._timeline = None
 
     def holdings(self) -> Holdings:
         """Return what is held now, and until when."""

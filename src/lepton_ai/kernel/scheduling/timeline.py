@@ -35,8 +35,6 @@ class _View:
     memory: Ints
     devices: Ints
     eligible: Bools | None
-    first: Ints  # where each node begins
-    by_time: Ints
 
 
 class Timeline:
@@ -48,7 +46,8 @@ class Timeline:
         node = np.concatenate([np.arange(nodes), holdings.node[ending]])
         time = np.concatenate([np.zeros(nodes), holdings.ends_in[ending]])
         order = np.lexsort((time, node))
-        self._holdings = holdings
+        self._names: list[object] = holdings.names.tolist()
+        self._overdue: list[bool] = holdings.overdue.tolist()
         self.node, self.time = node[order], time[order]
         self._source = np.concatenate([np.full(nodes, -1), ending])[order]
         self._first = np.flatnonzero(order < nodes)
@@ -64,6 +63,32 @@ class Timeline:
         lengths = np.diff(np.append(self._first, len(steps)))
         return total - np.repeat(before, lengths, axis=0)
 
+    def hold(self, more: Holdings) -> None:
+        """Let `more` be held from now on until its ends; a few rows cost a fraction of a new timeline."""
+        for row in range(len(more.node)):
+            node, ends_in = int(more.node[row]), float(more.ends_in[row])
+            start, end = self._span(node)
+            until = start + int(np.searchsorted(self.time[start:end], ends_in, side="left"))
+            self.cpu[start:until] -= more.cpu[row]
+            self.memory[start:until] -= more.memory[row]
+            self.devices[start:until] -= more.devices[row]
+            if ends_in < math.inf:
+                self._release(start + int(np.searchsorted(self.time[start:end], ends_in, side="right")), more, row)
+        self._views.clear()
+
+    def _release(self, at: int, more: Holdings, row: int) -> None:
+        """Begin at row `at` the time after which one of `more` is free again."""
+        before = at - 1  # of the same node: its first row is now
+        self.cpu = np.insert(self.cpu, at, self.cpu[before] + more.cpu[row])
+        self.memory = np.insert(self.memory, at, self.memory[before] + more.memory[row])
+        self.devices = np.insert(self.devices, at, self.devices[before] + more.devices[row], axis=0)
+        self.node = np.insert(self.node, at, more.node[row])
+        self.time = np.insert(self.time, at, more.ends_in[row])
+        self._source = np.insert(self._source, at, len(self._names))
+        self._names.append(more.names[row])
+        self._overdue.append(bool(more.overdue[row]))
+        self._first[int(more.node[row]) + 1 :] += 1
+
     def opening(self, shape: Shape, pool: Pool) -> Opening | None:
         """Return when the whole gang first has room, or None if what ends is not enough."""
         view = self._views.get(id(pool)) or self._view(pool)
@@ -73,7 +98,7 @@ class Timeline:
         source, seconds, node = int(self._source[view.rows[row]]), float(view.time[row]), int(view.node[row])
         if source < 0:
             return Opening(seconds, node, "")
-        return Opening(seconds, node, str(self._holdings.names[source]), bool(self._holdings.overdue[source]))
+        return Opening(seconds, node, str(self._names[source]), self._overdue[source])
 
     def nodes_with_room(self, shape: Shape, pool: Pool, seconds: float) -> Ints:
         """Return the nodes of the pool that can take at least one replica at that moment or before."""
@@ -85,29 +110,31 @@ class Timeline:
         rows = np.flatnonzero(pool.nodes[self.node])
         node, time = self.node[rows], self.time[rows]
         eligible = None if pool.eligible is None else pool.eligible[node]
-        first = np.flatnonzero(np.diff(node, prepend=-1))
-        by_time = np.argsort(time, kind="stable")
-        view = _View(rows, node, time, self.cpu[rows], self.memory[rows], self.devices[rows], eligible, first, by_time)
+        view = _View(rows, node, time, self.cpu[rows], self.memory[rows], self.devices[rows], eligible)
         self._views[id(pool)] = view
         return view
 
     def row_at(self, node: int, seconds: float) -> int:
         """Return the row that tells what is free on `node` at that moment."""
-        start = int(self._first[node])
-        end = int(self._first[node + 1]) if node + 1 < len(self._first) else len(self.time)
+        start, end = self._span(node)
         return start + int(np.searchsorted(self.time[start:end], seconds, side="right")) - 1
+
+    def _span(self, node: int) -> tuple[int, int]:
+        end = int(self._first[node + 1]) if node + 1 < len(self._first) else len(self.time)
+        return int(self._first[node]), end
 
 
 def _row_of_opening(rooms: Ints, size: int, view: _View) -> int | None:
     """Return the first row by time at which all nodes together have room for `size` replicas."""
     if size == 1:
-        with_room = np.flatnonzero(rooms[view.by_time])
-        return int(view.by_time[with_room[0]]) if len(with_room) else None
-    gains = np.diff(rooms, prepend=0)
-    gains[view.first] = rooms[view.first]
-    reached = np.cumsum(gains[view.by_time])
-    first = int(np.searchsorted(reached, size))
-    return int(view.by_time[first]) if first < len(reached) else None
+        with_room = np.flatnonzero(rooms)
+        return int(with_room[view.time[with_room].argmin()]) if len(with_room) else None
+    by_time = np.argsort(view.time, kind="stable")
+    gains, first = np.diff(rooms, prepend=0), np.flatnonzero(np.diff(view.node, prepend=-1))
+    gains[first] = rooms[first]  # where each node begins
+    reached = np.cumsum(gains[by_time])
+    at = int(np.searchsorted(reached, size))
+    return int(by_time[at]) if at < len(reached) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Walk:
         self.making: list[Making] = []
         self._behind = 0  # how many could not start, or would rather not
         self.full: set[int] = set()  # numbers of groups that found no room on any option
+        self._held_back: dict[int, float] = {}  # by group: whoever would run for longer has no room beside reservations
         self._masked: dict[tuple[int, int, tuple[int, ...]], Seats] = {}
         self._ceilings = Ceilings(occupancy.free)
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
@@ -75,7 +76,7 @@ class Walk:
             if group.never is not None:
                 if row in told:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
-            elif group.number not in full or row in told or self.is_head:
+            elif row in told or self.is_head or (group.number not in full and not self._is_held_back(row, group)):
                 self._consider(row, group, is_told=row in told)
 
     @property
@@ -132,6 +133,11 @@ class Walk:
         openings = [timeline.opening(group.shape, pool) for pool in pools]
         return any(opening is not None and opening.seconds <= SOON_MAX_SECONDS for opening in openings)
 
+    def _is_held_back(self, row: int, group: Group) -> bool:
+        """Tell whether one of its shape failed before for reservations alone, although it would have ended sooner."""
+        limit = self._held_back.get(group.number)
+        return limit is not None and min([choice[2] for choice in self._waiting.choices[row]]) >= limit
+
     def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
         """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""
         if group.number in self.full:
@@ -156,6 +162,9 @@ class Walk:
                 exhausted += 1
         if exhausted == len(choices):
             self.full.add(group.number)
+        elif is_reserved:
+            longest = max([choice[2] for choice in choices])
+            self._held_back[group.number] = min(longest, self._held_back.get(group.number, math.inf))
         return None, len(choices), is_reserved
 
     def _masked_seats(self, group: Group, option: int, mask: tuple[int, ...]) -> Seats:
