@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.scheduling.pass_peer import compare
-from lepton_ai.kernel.scheduling.estimate import Z80
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import (
@@ -29,6 +28,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Snapshot,
     WaitingTask,
 )
+from lepton_ai.kernel.scheduling.statement import Z80
 from lepton_ai.types.resources import AcceleratorRequest, Allocation, DeviceShare
 
 TASKS, NODES = 10_000, 1_000

@@ -17,10 +17,10 @@ from benchmarks.scheduling.packing import Placement
 from benchmarks.scheduling.philly import Floats, Stream
 from benchmarks.scheduling.philly_replay import NODE_DEVICES, Setting, Stop, devices_each
 from benchmarks.scheduling.philly_replay import Start as JobStart
-from lepton_ai.kernel.scheduling.estimate import Z80
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, Expectation, NodeView, Plan, Restart, WaitingTask
 from lepton_ai.kernel.scheduling.snapshot import Placement as Placed
+from lepton_ai.kernel.scheduling.statement import Z80
 from lepton_ai.types.resources import AcceleratorRequest
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,9 +90,14 @@ class JobReplay:
         each = devices_each(gang)
         demand = Demand(each * 1000, each * GB, AcceleratorRequest(kind="gpu", count=each), gang // each)
         at, weight = EPOCH + timedelta(seconds=now), float(self.stream.weight[job])
-        expected = self._expected(float(self.left[job]))
+        expected = {"": self.expect(job, now)}
         self.waits[job] = WaitingTask(name, name, demand, weight, at, expected, restart=self.restart)
         self.scheduler.submit(self.waits[job])
+
+    def expect(self, job: int, now: int) -> Expectation:
+        """Return what is expected of a job that waits."""
+        seconds = float(self.left[job])
+        return Expectation(seconds, seconds * self.p80, "stated")
 
     def finished(self, job: int, now: int) -> None:
         self.scheduler.forget(f"{job:06}")
@@ -107,19 +112,16 @@ class JobReplay:
                 self.since[job] = now
                 yield JobStart(job, tuple(int(a.node) for a in placed.allocations))
             for preemption in plan.preemptions:
-                yield self._stop(int(preemption.task_id), now)
+                yield self.stop(int(preemption.task_id), now)
             is_settled = not plan.preemptions
 
-    def _stop(self, job: int, now: int) -> Stop:
+    def stop(self, job: int, now: int) -> Stop:
         """Let a job wait for the rest of what was expected of it, or as long again as it is overdue."""
         left = self.left[job] - (now - self.since[job])
         self.left[job] = max(left, -left, 1.0) + (self.restart.seconds if self.restart else 0.0)
-        self.waits[job] = replace(self.waits[job], expectations=self._expected(float(self.left[job])))
+        self.waits[job] = replace(self.waits[job], expectations={"": self.expect(job, now)})
         self.scheduler.submit(self.waits[job])
         return Stop(job)
-
-    def _expected(self, seconds: float) -> Mapping[str, Expectation]:
-        return {"": Expectation(seconds, seconds * self.p80, "stated")}
 
 
 def nodes_of(machines: Sequence[Machine]) -> list[NodeView]:

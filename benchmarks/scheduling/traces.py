@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.figure import Figure, Report, at_least, at_most, told
+from benchmarks.scheduling.learning import Learning, RunningMean
 from benchmarks.scheduling.live_queue import Waits, draw, serve, tenth
 from benchmarks.scheduling.live_queue_baselines import baselines as queue_baselines
 from benchmarks.scheduling.openb import Machine, read_machines, read_pods
 from benchmarks.scheduling.packing import pack
 from benchmarks.scheduling.packing_baselines import baselines as packing_baselines
-from benchmarks.scheduling.philly import Floats, philly
-from benchmarks.scheduling.philly_replay import Outcome, Setting, replay
+from benchmarks.scheduling.philly import philly
+from benchmarks.scheduling.philly_replay import Setting, replay
 from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
 
 DATA = Path(__file__).parent / "data"
@@ -97,16 +98,22 @@ def _philly() -> list[Figure]:
     exact = stream.seconds.astype(np.float64)
     noise = np.exp(PHILLY_SIGMA * np.random.default_rng(1).standard_normal(len(stream)))
 
-    def run(expected: Floats, sigma: float, restart: int | None = None) -> Outcome:
-        setting = Setting(PHILLY_NODES, restart)
-        return replay(stream, setting, JobReplay(stream, setting, expected, sigma))
-
-    known, noisy, moved = run(exact, 0.0), run(exact * noise, PHILLY_SIGMA), run(exact, 0.0, PHILLY_RESTART)
+    still, moving = Setting(PHILLY_NODES), Setting(PHILLY_NODES, PHILLY_RESTART)
+    known = replay(stream, still, JobReplay(stream, still, exact, 0.0))
+    noisy = replay(stream, still, Learning(stream, still, exact * noise))
+    learnt = replay(stream, still, Learning(stream, still))
+    means = replay(stream, still, RunningMean(stream, still))
+    moved = replay(stream, moving, JobReplay(stream, moving, exact, 0.0))
+    learnt_moved = replay(stream, moving, Learning(stream, moving))
     return [
         at_most("Philly, weighted completion, durations known", [known.weighted_completion], 9_400, "s"),
-        at_most("Philly, weighted completion, durations off by e^1", [noisy.weighted_completion], 9_800, "s"),
+        at_most("Philly, weighted completion, durations stated, off by e^1", [noisy.weighted_completion], 9_800, "s"),
+        at_most("Philly, weighted completion, durations learnt", [learnt.weighted_completion], 12_000, "s"),
+        told("the same: running means by sender and size", [means.weighted_completion], "s"),
         told("Philly, wait p99, durations known", [known.p99_wait], "s"),
+        told("Philly, wait p99, durations learnt", [learnt.p99_wait], "s"),
         at_most("Philly with preemption, weighted completion", [moved.weighted_completion], 7_850, "s"),
         at_most("Philly with preemption, wait p99", [moved.p99_wait], 9_000, "s"),
+        told("Philly with preemption, weighted completion, durations learnt", [learnt_moved.weighted_completion], "s"),
         told("Philly with preemption, starts per job", [float(moved.starts.mean())], ""),
     ]

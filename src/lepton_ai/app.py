@@ -120,7 +120,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     runtime = runtime or _build_runtime(settings, home)
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
-    snapshots = SnapshotBuilder(settings, estimates.expect)
+    snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
     placing = Placing(snapshots, Policy(), clock)
 
     def unseal(project: str, name: str) -> str:

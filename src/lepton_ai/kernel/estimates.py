@@ -3,99 +3,157 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from lepton_ai.kernel.change import Change, create, update
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
-from lepton_ai.kernel.scheduling.estimate import Estimate, expect, learn
+from lepton_ai.kernel.scheduling.estimate import Estimate, learn
+from lepton_ai.kernel.scheduling.experience import Course, Experience, Key
+from lepton_ai.kernel.scheduling.life_table import BINS, Lives, log_normal
 from lepton_ai.kernel.scheduling.snapshot import Expectation
+from lepton_ai.kernel.scheduling.statement import Honesty
 from lepton_ai.kernel.store import Store
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord, EstimateSpec, EstimateStatus
-from lepton_ai.types.task import ExitKind, Task
+from lepton_ai.types.task import ExitKind, Task, TaskState
 
 ANY = ""  # the key part for "over all classes" and "over all kinds"
+STATED: Key = ("*/stated", ANY)  # how far stated lengths were from the truth; no project's name begins with *
 
 
 class Estimates:
-    """Estimates by (task kind, resource class), by task kind, and over everything."""
+    """Estimates by (task kind, resource class), by task kind, by entry point, by size, and over everything."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._records: dict[str, dict[str, EstimateRecord]] = {}
+        self._records: dict[Key, EstimateRecord] = {}
+        self._experience = Experience()
         self._is_loaded = False
-        self._learnt: set[tuple[str, str]] = set()
+        self._is_first = True
+        self._learnt: set[Key] = set()
+        self._now = 0.0
 
     def expect(self, task: Task) -> Mapping[str, Expectation]:
         """Return how long `task` is expected to run, by resource class; "" stands for classes not named."""
-        self._load()
-        kind = self._records.get(_kind(task), {})
-        own = {name: _estimate(record) for name, record in kind.items() if name != ANY}
-        overall = self._records.get(ANY, {}).get(ANY)
-        of_kind = kind.get(ANY)
-        return expect(
-            task.spec.expected_duration,
-            own,
-            _estimate(of_kind) if of_kind else None,
-            _estimate(overall) if overall else None,
-        )
+        known, course = self._known(), course_of(task)
+        classes = (ANY, *known.classes_of(course.kind))
+        return {name: known.expect(course, name, self._now) for name in classes}
+
+    def remaining(self, task: Task, now: datetime) -> Expectation:
+        """Return what is still to come of a task that runs, given for how long it has run."""
+        self._now = max(self._now, now.timestamp())
+        elapsed = (now - (task.status.started_at or now) + task.spec.done).total_seconds()
+        return self._known().expect(course_of(task), _class_of(task), self._now, elapsed)
 
     def learn_from(self, thing: AnyObject, now: datetime) -> None:
-        """Take note of how long a task took, once it has succeeded."""
-        if not isinstance(thing, Task) or thing.status.outcome is not ExitKind.SUCCEEDED or thing.spec.is_service:
+        """Take note of a task that began or ended; how long it took teaches something once it has succeeded."""
+        if not isinstance(thing, Task) or thing.spec.is_service:
             return
-        if thing.status.started_at is None or thing.status.finished_at is None:
+        self._now = max(self._now, now.timestamp())
+        status = thing.status
+        if status.state is TaskState.RUNNING:
+            _began(self._known(), thing)
+        if not thing.is_final():
             return
-        self._load()
-        seconds = (thing.status.finished_at - thing.status.started_at).total_seconds()
-        for key in ((_kind(thing), thing.status.allocations[0].resource_class), (_kind(thing), ANY), (ANY, ANY)):
-            self._learn(key, seconds, now)
+        self._known().ended(thing.id)
+        if status.outcome is ExitKind.SUCCEEDED and status.started_at is not None and status.finished_at is not None:
+            self._learn(thing, (status.finished_at - status.started_at + thing.spec.done).total_seconds(), now)
 
     def changes(self) -> Sequence[Change]:
         """Return the changes that store what was learnt since the last call: one for each estimate touched."""
         learnt, self._learnt = self._learnt, set()
         changes = []
-        for kind, resource_class in sorted(learnt):
-            record = self._records[kind][resource_class]
+        for key in sorted(learnt):
+            record = self._records[key]
             changes.append(update(record) if record.metadata.version else create(record))
             # The store raises the version; ours must follow for the next update to be accepted.
-            metadata = record.metadata.replace(version=record.metadata.version + 1)
-            self._records[kind][resource_class] = record.replace(metadata=metadata)
+            self._records[key] = record.replace(metadata=record.metadata.replace(version=record.metadata.version + 1))
         return changes
 
     def forget(self) -> None:
         """Read everything anew when it is next needed: the changes were not stored, so that what is here is wrong."""
         self._is_loaded = False
 
-    def _learn(self, key: tuple[str, str], seconds: float, now: datetime) -> None:
-        before = self._records.get(key[0], {}).get(key[1])
-        learnt = learn(_estimate(before) if before else None, seconds)
-        status = EstimateStatus(count=learnt.count, mean_log=learnt.mean_log, variance_log=learnt.variance_log)
+    def _learn(self, task: Task, seconds: float, now: datetime) -> None:
+        known, course, resource_class = self._known(), course_of(task), _class_of(task)
+        for key in known.learn(course, resource_class, seconds):
+            before = self._records.get(key)
+            runs = learn(_runs(before.status) if before else None, seconds)
+            self._keep(key, _status(runs, known.lives[key]), now)
+        if course.stated_seconds:
+            honesty = known.honesty
+            mean_square = honesty.squares / honesty.count if honesty.count else 0.0
+            self._keep(STATED, EstimateStatus(count=honesty.count, variance_log=mean_square), now)
+
+    def _keep(self, key: Key, status: EstimateStatus, now: datetime) -> None:
         name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:40]
-        made = before or EstimateRecord(
+        made = self._records.get(key) or EstimateRecord(
             metadata=Metadata(id=new_id("estimate", now), name=name, project=PLATFORM_PROJECT),
             spec=EstimateSpec(task_kind=key[0], resource_class=key[1]),
         )
-        self._records.setdefault(key[0], {})[key[1]] = made.replace(status=status)
+        self._records[key] = made.replace(status=status)
         self._learnt.add(key)
 
-    def _load(self) -> None:
+    def _known(self) -> Experience:
         if self._is_loaded:
-            return
-        records: dict[str, dict[str, EstimateRecord]] = {}
+            return self._experience
+        records: dict[Key, EstimateRecord] = {}
         last = ""
         while page := self._store.page(EstimateRecord, PLATFORM_PROJECT, before=last):
-            for record in page:
-                records.setdefault(record.spec.task_kind, {})[record.spec.resource_class] = record
+            records |= {(record.spec.task_kind, record.spec.resource_class): record for record in page}
             last = page[-1].id
+        stated = records[STATED].status if STATED in records else EstimateStatus()
+        lives = {key: _lives(record.status) for key, record in records.items() if key != STATED}
+        self._experience.replace(lives, Honesty(stated.count, stated.count * stated.variance_log))
         self._records, self._is_loaded = records, True
+        if self._is_first:
+            self._is_first = False
+            self._see_who_runs()
+        return self._experience
+
+    def _see_who_runs(self) -> None:
+        """Read once who runs already; afterwards each beginning and end is told."""
+        last = ""
+        while tasks := self._store.page(Task, before=last, live_only=True):
+            for task in tasks:
+                _began(self._experience, task)
+            last = tasks[-1].id
 
 
-def _kind(task: Task) -> str:
-    return f"{task.project}/{task.spec.task_kind}"
+def course_of(task: Task) -> Course:
+    """Return what a task is known by: all tasks, those of its size, those with its entry point, its user's of these."""
+    stated, wanted = task.spec.expected_duration, task.spec.resources.accelerator
+    devices = task.spec.size * wanted.count if wanted else 0
+    program = task.spec.task_kind.split("/", maxsplit=1)[-1]  # what comes before is the user
+    wider = (ANY, f"*/{devices} devices", f"{task.project}/*/{program}")
+    seconds = stated.total_seconds() if stated is not None else 0.0
+    return Course(f"{task.project}/{task.spec.task_kind}", wider, seconds)
 
 
-def _estimate(record: EstimateRecord) -> Estimate:
-    return Estimate(record.status.count, record.status.mean_log, record.status.variance_log)
+def _began(known: Experience, task: Task) -> None:
+    status = task.status
+    if status.state is TaskState.RUNNING and status.started_at is not None and not task.spec.is_service:
+        known.began(task.id, course_of(task), _class_of(task), status.started_at.timestamp())
+
+
+def _class_of(task: Task) -> str:
+    return task.status.allocations[0].resource_class if task.status.allocations else ANY
+
+
+def _runs(status: EstimateStatus) -> Estimate:
+    return Estimate(status.count, status.mean_log, status.variance_log)
+
+
+def _lives(status: EstimateStatus) -> Lives:
+    """Return the life table of a record; one from before there were tables is read as log-normal."""
+    if status.ended or not status.count > 0:
+        return Lives(tuple((number, count) for number, count in status.ended if number < BINS))
+    shares = log_normal(status.mean_log, math.sqrt(max(status.variance_log, 0.0))) * status.count
+    return Lives(tuple((number, share) for number, share in enumerate(shares.tolist()) if share > 0.001))
+
+
+def _status(runs: Estimate, lives: Lives) -> EstimateStatus:
+    return EstimateStatus(count=runs.count, mean_log=runs.mean_log, variance_log=runs.variance_log, ended=lives.ended)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
@@ -22,7 +24,11 @@ from lepton_ai.types.node import Node, NodeState
 from lepton_ai.types.task import Task, TaskState
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
+Remaining = Callable[[Task, datetime], Expectation]  # what is still to come of a task that runs
+OVERDUE_SECONDS_MIN = 30.0  # a task that has outlived its end is given this long at least
 FOREVER_SECONDS = 3.2e9  # a hundred years: what no plan looks beyond
+ASK_AGAIN = timedelta(minutes=15)  # 10,000 waiting tasks x 0.1 ms / 15 min: a thousandth of one core
+DIFFERENCE = 0.1  # of a length; less is not worth a new place in the queue
 PRIORITY_DOUBLES = 12.5  # points of priority that double the weight: 0..100 spans a factor of 256
 
 # A service takes its place in the queue as a task of ten minutes does, and never slips in before a reservation.
@@ -34,13 +40,22 @@ def weight_of(task: Task) -> float:
     return float(2.0 ** ((task.spec.priority - 50) / PRIORITY_DOUBLES))
 
 
+class _View(NamedTuple):
+    """How the scheduler sees a waiting task, of which version, and when its length was last asked for."""
+
+    version: int
+    asked_at: datetime
+    view: WaitingTask
+
+
 class SnapshotBuilder:
     """Builds snapshots; keeps the view of each task until its version changes."""
 
-    def __init__(self, settings: Settings, expect: Expect) -> None:
+    def __init__(self, settings: Settings, expect: Expect, remaining: Remaining | None = None) -> None:
         self._settings = settings
         self._expect = expect
-        self._views: dict[str, tuple[int, WaitingTask]] = {}
+        self._remaining = remaining
+        self._views: dict[str, _View] = {}
         self._held: dict[str, tuple[int, RunningTask]] = {}
 
     def build(
@@ -51,36 +66,44 @@ class SnapshotBuilder:
         views = {task.id: self._view(task, now) for task in waiting}
         self._views = views
         running = [task for task in tasks if task.status.allocations and not task.is_final()]
-        self._held = {task.id: self._running(task) for task in running}
+        self._held = {task.id: self._running(task, now) for task in running}
         return Snapshot(
             now=now,
             nodes=tuple(self._node(node, node.name in closed) for node in sorted(nodes, key=lambda node: node.name)),
-            waiting=tuple(view for _, view in views.values()),
+            waiting=tuple(known.view for known in views.values()),
             running=tuple(view for _, view in self._held.values()),
         )
 
-    def _view(self, task: Task, now: datetime) -> tuple[int, WaitingTask]:
+    def _view(self, task: Task, now: datetime) -> _View:
         known = self._views.get(task.id)
-        if known is not None and known[0] == task.metadata.version:
+        is_same = known is not None and known.version == task.metadata.version
+        if known is not None and is_same and now - known.asked_at < ASK_AGAIN:
             return known
+        expectations = AS_SERVICE if task.spec.is_service else _left(task, self._expect(task))
+        if known is not None and is_same and not differ(expectations, known.view.expectations):
+            return _View(task.metadata.version, now, known.view)
         view = WaitingTask(
             id=task.id,
             name=task.spec.owner_name,
             demand=_demand(task),
             weight=weight_of(task),
             submitted_at=task.status.submitted_at or task.metadata.created_at or now,
-            expectations=AS_SERVICE if task.spec.is_service else _left(task, self._expect(task)),
+            expectations=expectations,
             is_service=task.spec.is_service,
             restart=_restart(task),
             has_claim=task.status.has_claim,
         )
-        return task.metadata.version, view
+        return _View(task.metadata.version, now, view)
 
-    def _running(self, task: Task) -> tuple[int, RunningTask]:
+    def _running(self, task: Task, now: datetime) -> tuple[int, RunningTask]:
         known = self._held.get(task.id)
-        if known is not None and known[0] == task.metadata.version:
+        if known is not None and known[0] == task.metadata.version and not _is_overdue(known[1].expected_end, now):
             return known
-        return task.metadata.version, running_task(task)
+        running = running_task(task)
+        is_ending = task.status.state is TaskState.STOPPING
+        if self._remaining is not None and not is_ending and _is_overdue(running.expected_end, now):
+            running = _outlived(running, self._remaining(task, now), now)
+        return task.metadata.version, running
 
     def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware
@@ -105,7 +128,10 @@ def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectat
         return whole
     restart = terms.restart.total_seconds()
     rest = {name: remaining(expected, done) for name, expected in whole.items()}
-    return {name: Expectation(e.median + restart, e.p80 + restart, e.source) for name, e in rest.items()}
+    return {
+        name: Expectation(e.median + restart, e.p80 + restart, e.source, (e.mean or e.median) + restart)
+        for name, e in rest.items()
+    }
 
 
 def running_task(task: Task) -> RunningTask:
@@ -126,9 +152,28 @@ def running_task(task: Task) -> RunningTask:
     return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task), stake)
 
 
+def _outlived(running: RunningTask, left: Expectation, now: datetime) -> RunningTask:
+    """Return a task that runs beyond its expected end, with what is still to come of it as it is seen now."""
+    seconds = min(max(left.p80, OVERDUE_SECONDS_MIN), FOREVER_SECONDS)
+    stake = replace(running.stake, expectations={"": left}, as_of=now) if running.stake else None
+    return replace(running, expected_end=now + timedelta(seconds=seconds), stake=stake)
+
+
 def _restart(task: Task) -> Restart | None:
     terms, grace = task.spec.preemptible, task.spec.program.grace.total_seconds()
     return Restart(terms.restart.total_seconds(), terms.resumes, grace) if terms else None
+
+
+def differ(new: Mapping[str, Expectation], old: Mapping[str, Expectation]) -> bool:
+    """Tell whether what is expected now differs enough from before to look at the task again."""
+    if new.keys() != old.keys():
+        return True
+    pairs = [(one.mean or one.median, old[name].mean or old[name].median) for name, one in new.items()]
+    return any(abs(now - before) > DIFFERENCE * before for now, before in pairs)
+
+
+def _is_overdue(end: datetime | None, now: datetime) -> bool:
+    return end is not None and end <= now
 
 
 def _demand(task: Task) -> Demand:

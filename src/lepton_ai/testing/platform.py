@@ -71,7 +71,7 @@ class Core:
         estimates = Estimates(store)
         # Work of a simulation lasts seconds: it would never be old enough to be preempted.
         policy = Policy(preemption_pause=2.0, preemption_gain=1.5)
-        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect), policy, clock)
+        placing = Placing(SnapshotBuilder(SETTINGS, estimates.expect, estimates.remaining), policy, clock)
         self.placing = placing
         self.store = store
         self._clock = clock

@@ -67,7 +67,7 @@ class Platform:
         self.admin = (folder / "admin.token").read_text().strip()
         box = SecretBox(folder / "secret.key")
         estimates = Estimates(self.store)
-        snapshots = SnapshotBuilder(self.settings, estimates.expect)
+        snapshots = SnapshotBuilder(self.settings, estimates.expect, estimates.remaining)
         placing = Placing(snapshots, Policy(), self.clock)
 
         def unseal(project: str, name: str) -> str:

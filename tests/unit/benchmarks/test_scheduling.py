@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scheduling.books import Books, OvercommitError
+from benchmarks.scheduling.learning import Learning, RunningMean
 from benchmarks.scheduling.live_queue import draw, serve
 from benchmarks.scheduling.live_queue_baselines import baselines
 from benchmarks.scheduling.openb import Machine, Pod, Shape
@@ -69,6 +70,24 @@ def test_the_product_preempts_and_every_job_still_ends_with_all_its_work_done(se
     setting = Setting(2, restart_seconds=5)
     outcome = replay(stream, setting, JobReplay(stream, setting, stream.seconds.astype(np.float64), 0.0))
     assert (outcome.end >= stream.submit + stream.seconds + (outcome.starts - 1) * 5).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_product_learns_lengths_on_the_way(seed: int) -> None:
+    stream, setting = random_stream(seed, jobs=60), Setting(3)
+    told = Learning(stream, setting, stream.seconds.astype(np.float64))
+    for scheduler in (Learning(stream, setting), told, RunningMean(stream, setting)):
+        assert (replay(stream, setting, scheduler).starts == 1).all()
+    assert told.known.honesty.doubt < 0.1  # what was stated was true
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_learnt_of_a_job_counts_over_its_preemptions(seed: int) -> None:
+    stream, setting = random_stream(seed, jobs=60), Setting(3, 60)
+    scheduler = Learning(stream, setting)
+    outcome = replay(stream, setting, scheduler)
+    assert (outcome.end >= stream.submit + stream.seconds).all()
+    assert scheduler.done == pytest.approx(stream.seconds, abs=0.01 + 30 * outcome.starts.max())
 
 
 class _Greedy(JobReplay):

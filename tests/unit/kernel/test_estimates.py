@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from lepton_ai.errors import Conflict
@@ -13,7 +15,7 @@ from lepton_ai.kernel.store.store import LIST_MAX
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.estimate import EstimateRecord, EstimateSpec, EstimateStatus
 from lepton_ai.types.task import ExitKind, Task, TaskState
-from tests.unit.kernel.samples import allocation, finished, later, task
+from tests.unit.kernel.samples import NOW, allocation, finished, later, task
 
 
 def ran(seconds: float) -> Task:
@@ -94,6 +96,36 @@ def test_a_record_is_updated_and_not_made_again(store: Store) -> None:
     changes = list(estimates.changes())
     assert {change.verb for change in changes} == {"update"}
     assert {change.object.id for change in changes} == {record.id for record in made}
+
+
+def test_records_from_before_there_were_life_tables_still_tell(store: Store) -> None:
+    store.commit([create(_record(1))], actor="platform")
+    assert Estimates(store).expect(task(task_kind="kind-1"))[""].median == pytest.approx(20, rel=0.2)
+
+
+def test_how_true_statements_were_outlives_the_core(store: Store) -> None:
+    hour = timedelta(hours=1)
+    new = task(task_kind="eve/new", expected_duration=hour)
+    first = Estimates(store).expect(new)[""].median
+    kinds = [f"ada/{name}" for name in "abcde"]
+    learnt(store, *(finished(at=20, task_kind=kind, expected_duration=hour) for kind in kinds))
+    assert Estimates(store).expect(new)[""].median < first / 3
+
+
+def test_tasks_that_run_as_the_core_starts_count_for_what_they_have_outlived(store: Store) -> None:
+    estimates = learnt(store, *(ran(20) for _ in range(5)))
+    running = task(state=TaskState.RUNNING, status={"started_at": NOW})
+    store.commit([create(running)], actor="platform")
+    with_it = Estimates(store)
+    now = later(90_000)
+    assert with_it.remaining(running, now).mean > estimates.remaining(running, now).mean
+
+
+def test_what_is_still_to_come_grows_once_a_task_is_late(store: Store) -> None:
+    estimates = learnt(store, *(ran(20) for _ in range(10)))
+    late = task(state=TaskState.RUNNING, status={"started_at": NOW})
+    left = [estimates.remaining(late, later(at)).p80 for at in (30, 300, 3000)]
+    assert left == sorted(left)
 
 
 def _record(number: int) -> EstimateRecord:

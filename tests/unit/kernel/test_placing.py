@@ -237,3 +237,23 @@ def test_a_task_that_resumes_is_expected_to_take_what_is_left_of_it_and_its_rest
     (change,) = placing(known).place(world(again), runtime(), later(0))
     assert isinstance(change.object, Task)
     assert 60 < change.object.status.expected_seconds < 1000
+
+
+def test_a_waiting_task_is_looked_at_again_once_more_is_known_of_its_kind() -> None:
+    known = {"": Expectation(60.0, 120.0, "guessed")}
+    builder, waits = SnapshotBuilder(SETTINGS, lambda _task: dict(known)), [task()]
+    first = builder.build((), waits, later(0)).waiting
+    known[""] = Expectation(61.0, 120.0, "measured")
+    little = builder.build((), waits, later(1000)).waiting
+    known[""] = Expectation(600.0, 1200.0, "measured")
+    soon = builder.build((), waits, later(1001)).waiting
+    then = builder.build((), waits, later(2000)).waiting
+    assert little[0] is soon[0] is first[0]
+    assert then[0].expectations[""].median == 600.0
+
+
+def test_the_end_of_a_task_that_outlives_it_moves() -> None:
+    late = task(state=TaskState.RUNNING, status={"started_at": later(0), "expected_seconds": 60.0})
+    builder = SnapshotBuilder(SETTINGS, lambda _task: GUESS, lambda _task, _now: Expectation(50.0, 200.0, "measured"))
+    ends = [builder.build((), [late], later(at)).running[0].expected_end for at in (0, 59, 61, 100, 300)]
+    assert ends == [later(60), later(60), later(261), later(261), later(500)]

@@ -22,10 +22,19 @@ def expectation_on(expectations: Mapping[str, Expectation], classes: Sequence[st
 
 def usable(expectation: Expectation) -> Expectation:
     """Return an expectation that can be reckoned with, whatever an estimate said: nonsense counts as not known."""
-    if SECONDS_MIN <= expectation.median <= expectation.p80 <= SECONDS_MAX:
+    if is_usable(expectation):
         return expectation
     median = _in_range(expectation.median, GUESS.median)
-    return Expectation(median, max(median, _in_range(expectation.p80, median)), expectation.source)
+    mean = _in_range(expectation.mean, median) if expectation.mean else 0.0
+    return Expectation(median, max(median, _in_range(expectation.p80, median)), expectation.source, mean)
+
+
+def is_usable(expectation: Expectation) -> bool:
+    """Tell whether the numbers are in range and in order."""
+    mean = expectation.mean
+    return SECONDS_MIN <= expectation.median <= expectation.p80 <= SECONDS_MAX and (
+        mean == 0 or SECONDS_MIN <= mean <= SECONDS_MAX
+    )
 
 
 def _in_range(seconds: float, otherwise: float) -> float:

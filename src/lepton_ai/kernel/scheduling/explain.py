@@ -161,7 +161,7 @@ def _candidate(task: WaitingTask, shape: Shape, option: Option, world: _World) -
         expected_seconds_p80=expected.p80,
         source=expected.source,
         share=option.share,
-        cost=expected.median * option.share,
+        cost=(expected.mean or expected.median) * option.share,
         nodes=len(rows),
         nodes_with_room=int((rooms > 0).sum()),
         has_room=int(rooms.sum()) >= shape.size,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, option_of, options_of, shape_of
-from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, expectation_on
+from lepton_ai.kernel.scheduling.expectation import expectation_on, is_usable
 from lepton_ai.kernel.scheduling.fleet import Fleet
 from lepton_ai.kernel.scheduling.reasons import impossible
 from lepton_ai.kernel.scheduling.snapshot import Demand, Refusal, WaitingTask
@@ -79,16 +79,16 @@ def choices_of(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
         if len(tier.options) > 1 and expectations.keys() <= _ANYWHERE:
             anywhere = expectation_on(expectations, _NOWHERE)
             choices.append((anywhere.median, tier.joined[0], anywhere.p80))
-            least = min(least, anywhere.median * tier.joined[1])
+            least = min(least, (anywhere.mean or anywhere.median) * tier.joined[1])
             continue
         for number, resource_class, share in tier.options:
             expected = expectations.get(resource_class, default) if resource_class else None
-            if expected is None or not SECONDS_MIN <= expected.median <= expected.p80 <= SECONDS_MAX:
+            if expected is None or not is_usable(expected):
                 expected = expectation_on(expectations, group.options[number].pool.classes)
-            median = expected.median
-            found.append((median, number, expected.p80))
-            if median * share < least:  # noqa: PLR1730 - twice as fast as min()
-                least = median * share
+            found.append((expected.median, number, expected.p80))
+            cost = (expected.mean or expected.median) * share
+            if cost < least:  # noqa: PLR1730 - twice as fast as min()
+                least = cost
         if len(found) > 1:
             found.sort()
         choices += found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -129,6 +129,11 @@ class Scheduler:
         if shape is not None:
             self._occupancy.mix.add(shape)
             self._shapes[task_id] = shape
+
+    @property
+    def running(self) -> Mapping[str, RunningTask]:
+        """Those that hold something, by id, as they are known here."""
+        return self._running
 
     @property
     def shapes(self) -> int:

@@ -49,6 +49,7 @@ class Expectation:
     median: float
     p80: float
     source: str  # "stated", "measured", "inferred" or "guessed"
+    mean: float = 0.0  # orders the queue; 0: not said, the median stands for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_ai.kernel.scheduling.estimate import GUESS, Estimate, expect, learn, remaining
+from lepton_ai.kernel.scheduling.estimate import Estimate, learn, remaining
 from lepton_ai.kernel.scheduling.snapshot import Expectation
 
-H100 = "nvidia-h100-80gb"
 any_seconds = st.floats(0.01, 1e6)
 
 
@@ -45,59 +43,6 @@ def test_the_mean_stays_within_what_was_seen_and_the_count_is_bounded(seconds: l
 @pytest.mark.parametrize("nonsense", [0.0, -1.0, math.nan, math.inf, 1e300])
 def test_what_is_no_duration_teaches_nothing(nonsense: float) -> None:
     assert learn(learnt(5.0), nonsense) == learnt(5.0)
-
-
-def test_with_nothing_known_it_guesses_and_says_so() -> None:
-    expected = expect(None, {})
-    assert expected[""].source == "guessed"
-    assert expected[""].median == pytest.approx(GUESS.median)
-    assert expected[""].p80 == pytest.approx(GUESS.p80)
-
-
-def test_a_stated_duration_is_believed_until_runs_outweigh_it() -> None:
-    hour = timedelta(hours=1)
-    once = expect(hour, {H100: learnt(60.0)})[H100]
-    often = expect(hour, {H100: learnt(*[60.0] * 30)})[H100]
-    stated = expect(hour, {})[""]
-    assert [stated.median, stated.p80] == pytest.approx([3600, 5484], rel=0.01)
-    assert stated.source == "stated"
-    assert (once.source, often.source) == ("stated", "measured")
-    assert 1000 < once.median < 3600
-    assert often.median < 150
-
-
-def test_measured_classes_differ_and_the_rest_is_inferred_from_the_kind() -> None:
-    runs = {H100: learnt(*[60.0] * 10), "cpu-avx2": learnt(*[6000.0] * 10)}
-    expected = expect(None, runs, kind_any=learnt(*[60.0] * 10, *[6000.0] * 10))
-    assert expected[H100].median < 200
-    assert expected["cpu-avx2"].median > 2000
-    assert expected[H100].median < expected[""].median < expected["cpu-avx2"].median
-    assert [expected[name].source for name in (H100, "cpu-avx2", "")] == ["measured", "measured", "inferred"]
-
-
-def test_a_single_run_is_drawn_towards_its_kind() -> None:
-    expected = expect(None, {H100: learnt(10.0)}, kind_any=learnt(*[1000.0] * 20))
-    assert 10 < expected[H100].median < 1000
-
-
-def test_other_kinds_shape_the_guess_for_an_unseen_one() -> None:
-    expected = expect(None, {}, overall=learnt(*[5.0] * 20))
-    assert expected[""].source == "guessed"
-    assert expected[""].median < 20
-
-
-def test_quantiles_hold_on_log_normal_runs() -> None:
-    rng = Random(5)
-    estimate = Estimate()
-    below_median = below_p80 = 0
-    for _ in range(2000):
-        expected = expect(None, {"": Estimate()}, kind_any=estimate)[""]
-        seconds = rng.lognormvariate(5, 1)
-        below_median += seconds <= expected.median
-        below_p80 += seconds <= expected.p80
-        estimate = learn(estimate, seconds)
-    assert below_median / 2000 == pytest.approx(0.5, abs=0.05)
-    assert below_p80 / 2000 == pytest.approx(0.8, abs=0.05)
 
 
 def test_nothing_has_passed_so_nothing_changes() -> None:
