@@ -146,6 +146,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         runtime=runtime,
         placing=placing,
         snapshots=snapshots,
+        estimates=estimates,
         secrets=box,
         uploads=ProjectUploads(BlobStore(home.blobs), home.uploads, settings.bundle_bytes_max),
         bell=bell,

@@ -64,3 +64,15 @@ def test_what_ran_is_expected_to_take_as_long_again(lepton: LeptonAI) -> None:
 
     assert c.source == "measured"
     assert c.expected_seconds < 10.0  # ten minutes are guessed for what was never seen
+
+
+def test_a_command_is_profiled_by_the_steps_that_it_tells(lepton: LeptonAI) -> None:
+    told = "open(os.environ['LEPTON_PROGRESS'], 'w').write(str(step))"
+    steps = f"import os, time\nfor step in range(10**6):\n    time.sleep(0.05)\n    {told}"
+
+    found = lepton.profile(["python", "-c", steps], seconds=2)
+
+    assert [probe.report.problem for probe in found.probes] == [""]
+    assert found.probes[0].report.unit == "step"
+    assert 0.05 <= found.probes[0].report.seconds_per_unit < 1
+    assert [choice.speed_source for choice in found.choices] == ["measured"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, StringConstraints
@@ -12,7 +13,7 @@ from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import Gate, collection_path
 from lepton_ai.api.openapi import Listing
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
-from lepton_ai.kernel.advice import classes, place_on, rank_classes
+from lepton_ai.kernel.advice import classes, classes_for, place_on, rank_classes
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.queue import weight_of
 from lepton_ai.kernel.scheduling.explain import explain
@@ -46,6 +47,15 @@ class Question(Model):
 
     spec: Trial
     resource_class: Label = ""
+
+
+class Measured(Model):
+    """What one unit of a task took on one resource class: a step of which the program told, or a whole run."""
+
+    spec: Trial
+    resource_class: Label
+    unit: Literal["step", "run"]
+    seconds_per_unit: Annotated[float, Field(ge=1e-3, le=3.2e9)]
 
 
 def explain_routes(kind: type[AnyObject]) -> APIRouter:
@@ -94,19 +104,23 @@ def _advice() -> APIRouter:
         """Rank the resource classes for a task by when it would end on them."""
         trial = _task(gate, question.spec)
         snapshot, view = _with_trial(gate, trial)
-        return {"items": rank_classes(snapshot, view, gate.core.placing.policy)}
+        speeds = gate.core.estimates.speeds(trial, classes_for(snapshot.nodes, view))
+        return {"items": rank_classes(snapshot, view, gate.core.placing.policy, speeds)}
+
+    @router.post("/profile", operation_id="scheduling.profile", status_code=204)
+    def keep_speed(gate: Gate, measured: Measured) -> None:
+        """Keep what a probe measured of such a task on one resource class; `lepton profile` sends it."""
+        _require_class(measured.resource_class, classes(_snapshot(gate).nodes))
+        trial, estimates = _task(gate, measured.spec), gate.core.estimates
+        changes.commit(gate, estimates.probed(trial, measured.resource_class, measured.unit, measured.seconds_per_unit))
+        estimates.reread()
 
     @router.post("/optimal-allocation", operation_id="scheduling.allocation")
     def best_allocation(gate: Gate, question: Question) -> dict[str, Any]:
         """Place a task on one resource class without holding anything."""
         trial = _task(gate, question.spec)
         snapshot, view = _with_trial(gate, trial)
-        known = classes(snapshot.nodes)
-        if question.resource_class not in known:
-            raise InvalidInput(
-                f"There is no resource class {question.resource_class!r} for this task.",
-                hint=f"Known: {', '.join(known) or 'none, since no node answers'}.",
-            )
+        _require_class(question.resource_class, classes(snapshot.nodes))
         plan = place_on(snapshot, view, question.resource_class, gate.core.placing.policy)
         if plan.placements:
             placed = plan.placements[0]
@@ -121,6 +135,14 @@ def _advice() -> APIRouter:
         return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
 
     return router
+
+
+def _require_class(name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise InvalidInput(
+            f"There is no resource class {name!r} for this task.",
+            hint=f"Known: {', '.join(known) or 'none, since no node answers'}.",
+        )
 
 
 def _results() -> APIRouter:

@@ -13,6 +13,7 @@ from lepton_ai.api.bell import Bell
 from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.registry import Service
@@ -58,6 +59,7 @@ class Core:
     runtime: Runtime
     placing: Placing
     snapshots: SnapshotBuilder
+    estimates: Estimates
     secrets: SecretBox
     uploads: Uploads
     bell: Bell

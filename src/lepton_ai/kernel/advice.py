@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Snapshot, WaitingTask
+from lepton_ai.kernel.scheduling.speeds import GUESSED, Speed
 from lepton_ai.types.resource_view import ResourceChoice
 
+NOTHING_KNOWN = Speed(0.0, 0.0, GUESSED)
 
-def rank_classes(snapshot: Snapshot, trial: WaitingTask, policy: Policy) -> Sequence[ResourceChoice]:
+
+def rank_classes(
+    snapshot: Snapshot, trial: WaitingTask, policy: Policy, speeds: Mapping[str, Speed] = MappingProxyType({})
+) -> Sequence[ResourceChoice]:
     """Return the classes on which `trial` could run, the one where it is expected to end first at the head.
 
     The seconds are the estimate's: measured where this kind of task has run on the class, else inferred or guessed.
     """
     choices = []
-    for name in _classes(snapshot.nodes, trial):
+    slowest = max((speeds[name].log_time for name in classes_for(snapshot.nodes, trial) if name in speeds), default=0.0)
+    for name in classes_for(snapshot.nodes, trial):
         nodes = _only(snapshot.nodes, name, trial)
         empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=())
         if not schedule(empty, policy).placements:
             continue
         now = schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)
         expected = trial.expectations.get(name, trial.expectations[""])
+        speed = speeds.get(name, NOTHING_KNOWN)
         choices.append(
             ResourceChoice(
                 resource_class=name,
@@ -31,6 +40,10 @@ def rank_classes(snapshot: Snapshot, trial: WaitingTask, policy: Policy) -> Sequ
                 p80_seconds=expected.p80,
                 source=expected.source,
                 is_free_now=bool(now.placements),
+                relative_speed=math.exp(slowest - speed.log_time),
+                speed_spread=math.exp(speed.sigma),
+                speed_source=speed.source,
+                speed_because=speed.because,
             )
         )
     return sorted(choices, key=lambda choice: (choice.expected_seconds, not choice.is_free_now, choice.resource_class))
@@ -47,7 +60,8 @@ def classes(nodes: Sequence[NodeView]) -> Sequence[str]:
     return sorted({node.cpu_class for node in nodes} | {device.kind for node in nodes for device in node.devices})
 
 
-def _classes(nodes: Sequence[NodeView], trial: WaitingTask) -> Sequence[str]:
+def classes_for(nodes: Sequence[NodeView], trial: WaitingTask) -> Sequence[str]:
+    """Return the classes of the sort that a task asks for: accelerators or CPUs."""
     if trial.demand.accelerator is None:
         return sorted({node.cpu_class for node in nodes})
     return sorted({device.kind for node in nodes for device in node.devices})

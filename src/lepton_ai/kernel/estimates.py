@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from lepton_ai.kernel.change import Change, create, update
@@ -14,10 +14,13 @@ from lepton_ai.kernel.scheduling.estimate import Estimate, learn
 from lepton_ai.kernel.scheduling.experience import Course, Experience, Key
 from lepton_ai.kernel.scheduling.life_table import BINS, Lives, log_normal
 from lepton_ai.kernel.scheduling.snapshot import Expectation
+from lepton_ai.kernel.scheduling.speeds import Speed
 from lepton_ai.kernel.scheduling.statement import Honesty
 from lepton_ai.kernel.store import Store
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord, EstimateSpec, EstimateStatus
+from lepton_ai.types.node import Hardware
+from lepton_ai.types.probe import is_probe
 from lepton_ai.types.task import ExitKind, Task, TaskState
 
 ANY = ""  # the key part for "over all classes" and "over all kinds"
@@ -30,17 +33,48 @@ class Estimates:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._records: dict[Key, EstimateRecord] = {}
+        self._probes: dict[tuple[str, str, str], EstimateRecord] = {}  # by kind, class and unit
         self._experience = Experience()
         self._is_loaded = False
         self._is_first = True
+        self._is_stale = False
         self._learnt: set[Key] = set()
         self._now = 0.0
 
     def expect(self, task: Task) -> Mapping[str, Expectation]:
         """Return how long `task` is expected to run, by resource class; "" stands for classes not named."""
         known, course = self._known(), course_of(task)
-        classes = (ANY, *known.classes_of(course.kind))
+        classes = dict.fromkeys((ANY, *known.classes_of(course.kind), *self._alike(task)))
         return {name: known.expect(course, name, self._now) for name in classes}
+
+    def see(self, nodes: Iterable[Hardware]) -> None:
+        """Take note of the classes of resource that there are."""
+        self._experience.fleet = tuple(sorted({name for one in nodes for name in one.resource_classes()}))
+
+    @property
+    def has_seen(self) -> bool:
+        """Tell whether it knows of any class of resource."""
+        return bool(self._experience.fleet)
+
+    def speeds(self, task: Task, classes: Iterable[str]) -> Mapping[str, Speed]:
+        """Return how fast `task` would be on each of `classes`: measured, inferred or guessed."""
+        return self._known().table(course_of(task), classes)
+
+    def probed(self, task: Task, resource_class: str, unit: str, seconds: float) -> Change:
+        """Return the change that stores what one unit of such a task took on that class; call `reread` after it."""
+        key, now = (course_of(task).kind, resource_class, unit), task.metadata.created_at
+        self._known()
+        before = self._probes.get(key)
+        runs = learn(_runs(before.status) if before else None, seconds)
+        status = EstimateStatus(count=runs.count, mean_log=runs.mean_log, variance_log=runs.variance_log)
+        if before is not None:
+            return update(before.replace(status=status))
+        assert now is not None, "a trial is made now"
+        return create(_record(key, now).replace(status=status))
+
+    def reread(self) -> None:
+        """Read everything anew as soon as nothing is left to be stored. Safe from any thread."""
+        self._is_stale = True
 
     def remaining(self, task: Task, now: datetime) -> Expectation:
         """Return what is still to come of a task that runs, given for how long it has run."""
@@ -50,7 +84,7 @@ class Estimates:
 
     def learn_from(self, thing: AnyObject, now: datetime) -> None:
         """Take note of a task that began or ended; how long it took teaches something once it has succeeded."""
-        if not isinstance(thing, Task) or thing.spec.is_service:
+        if not isinstance(thing, Task) or thing.spec.is_service or is_probe(thing.spec.program.command):
             return
         self._now = max(self._now, now.timestamp())
         status = thing.status
@@ -77,38 +111,48 @@ class Estimates:
         """Read everything anew when it is next needed: the changes were not stored, so that what is here is wrong."""
         self._is_loaded = False
 
+    def _alike(self, task: Task) -> Sequence[str]:
+        """Return the classes of the sort that the task asks for, if there is a choice."""
+        wants_device = task.spec.resources.accelerator is not None
+        alike = [name for name in self._experience.fleet if name.startswith("cpu") != wants_device]
+        return alike if len(alike) > 1 else []
+
     def _learn(self, task: Task, seconds: float, now: datetime) -> None:
         known, course, resource_class = self._known(), course_of(task), _class_of(task)
         for key in known.learn(course, resource_class, seconds):
             before = self._records.get(key)
             runs = learn(_runs(before.status) if before else None, seconds)
             self._keep(key, _status(runs, known.lives[key]), now)
+            if key[1]:
+                known.speeds.note((key[0], ANY), key[1], runs)
         if course.stated_seconds:
             honesty = known.honesty
             mean_square = honesty.squares / honesty.count if honesty.count else 0.0
             self._keep(STATED, EstimateStatus(count=honesty.count, variance_log=mean_square), now)
 
     def _keep(self, key: Key, status: EstimateStatus, now: datetime) -> None:
-        name = hashlib.sha256("\0".join(key).encode()).hexdigest()[:40]
-        made = self._records.get(key) or EstimateRecord(
-            metadata=Metadata(id=new_id("estimate", now), name=name, project=PLATFORM_PROJECT),
-            spec=EstimateSpec(task_kind=key[0], resource_class=key[1]),
-        )
+        made = self._records.get(key) or _record((*key, ANY), now)
         self._records[key] = made.replace(status=status)
         self._learnt.add(key)
 
     def _known(self) -> Experience:
-        if self._is_loaded:
+        if self._is_loaded and not (self._is_stale and not self._learnt):
             return self._experience
-        records: dict[Key, EstimateRecord] = {}
+        self._is_stale = False
+        records: dict[tuple[str, str, str], EstimateRecord] = {}
         last = ""
         while page := self._store.page(EstimateRecord, PLATFORM_PROJECT, before=last):
-            records |= {(record.spec.task_kind, record.spec.resource_class): record for record in page}
+            records |= {(one.spec.task_kind, one.spec.resource_class, one.spec.unit): one for one in page}
             last = page[-1].id
-        stated = records[STATED].status if STATED in records else EstimateStatus()
-        lives = {key: _lives(record.status) for key, record in records.items() if key != STATED}
+        runs = {key[:2]: record for key, record in records.items() if not key[2]}
+        stated = runs[STATED].status if STATED in runs else EstimateStatus()
+        lives = {key: _lives(record.status) for key, record in runs.items() if key != STATED}
         self._experience.replace(lives, Honesty(stated.count, stated.count * stated.variance_log))
-        self._records, self._is_loaded = records, True
+        for (kind, name, unit), record in records.items():
+            if name:
+                self._experience.speeds.note((kind, unit), name, _runs(record.status))
+        self._probes = {key: record for key, record in records.items() if key[2]}
+        self._records, self._is_loaded = runs, True
         if self._is_first:
             self._is_first = False
             self._see_who_runs()
@@ -131,6 +175,16 @@ def course_of(task: Task) -> Course:
     wider = (ANY, f"*/{devices} devices", f"{task.project}/*/{program}")
     seconds = stated.total_seconds() if stated is not None else 0.0
     return Course(f"{task.project}/{task.spec.task_kind}", wider, seconds)
+
+
+def _record(key: tuple[str, str, str], now: datetime) -> EstimateRecord:
+    text = "\0".join(key) if key[2] else "\0".join(key[:2])
+    return EstimateRecord(
+        metadata=Metadata(
+            id=new_id("estimate", now), name=hashlib.sha256(text.encode()).hexdigest()[:40], project=PLATFORM_PROJECT
+        ),
+        spec=EstimateSpec(task_kind=key[0], resource_class=key[1], unit=key[2]),
+    )
 
 
 def _began(known: Experience, task: Task) -> None:

@@ -126,7 +126,10 @@ class Loop:
         seen = self._parts.runtime.replicas()
         # 2. Bring nodes and tasks up to what was seen.
         new = lambda kind: new_id(kind, now)  # noqa: E731 - it closes over this pass's time
-        self._commit(list(observe_nodes(self._world.all(Node), list(nodes.values()), now, new)))
+        changed = list(observe_nodes(self._world.all(Node), list(nodes.values()), now, new))
+        if changed or not self._parts.estimates.has_seen:
+            self._parts.estimates.see(node.hardware for node in nodes.values())
+        self._commit(changed)
         self._commit(self._observe_tasks(seen, nodes.keys(), now))
         # 3. Ask the services about each object that changed.
         self._commit(self._decide(now))

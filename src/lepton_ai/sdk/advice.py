@@ -20,10 +20,12 @@ from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.task_request import FUNCTION_LABEL, Prepared, TaskRequest, prepare
 from lepton_ai.types.allocation_plan import AllocationPlan
 from lepton_ai.types.job import JobSpec
+from lepton_ai.types.probe import ProbeReport
 from lepton_ai.types.resource_view import ResourceChoice, ResourceView
 
 # A TaskRequest, a spec, a decorated or plain function (called without arguments), or a command (text or words).
 TaskLike = TaskRequest | JobSpec | RemoteFunction[..., Any] | Callable[..., object] | str | Sequence[str]
+SECONDS_PER_UNIT_MIN = 1e-3  # what the platform tells apart
 REMEMBERED_MAX = 1000  # executions whose durations are known here
 _ASKED = ("resources", "replicas", "priority", "expected_duration")
 
@@ -58,6 +60,16 @@ class Advisor:
         body: JsonValue = {"spec": _question(_prepared(task)), "resource_class": resource_class}
         answer = self._ask("optimal-allocation", body)
         return read(AllocationPlan, {"resource_class": resource_class, **answer})
+
+    def keep_speed(self, task: TaskLike, resource_class: str, report: ProbeReport) -> None:
+        """Let the platform keep what a probe measured of the task on that class."""
+        body: dict[str, JsonValue] = {
+            "spec": _question(_prepared(task)),
+            "resource_class": resource_class,
+            "unit": report.unit,
+            "seconds_per_unit": max(report.seconds_per_unit, SECONDS_PER_UNIT_MIN),
+        }
+        self._connection.send(Call("POST", f"{self._path}/profile", body=body))
 
     def execute(self, plan: AllocationPlan, task: TaskLike) -> JobHandle:
         """Submit the task and wait for its end; raises JobFailed unless it succeeded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
@@ -22,11 +22,13 @@ from lepton_ai.sdk.job_handle import JobHandle
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.listing import Listing
 from lepton_ai.sdk.profiles import Target, resolve
-from lepton_ai.sdk.task_request import JobOptions, check_options
+from lepton_ai.sdk.profiling import profile
+from lepton_ai.sdk.task_request import JobOptions, TaskRequest, check_options
 from lepton_ai.types.allocation_plan import AllocationPlan
 from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.explanation import Explanation
 from lepton_ai.types.platform_status import Identity, PlatformStatus
+from lepton_ai.types.probe import Profile
 from lepton_ai.types.resource_view import QueueEntry, ResourceChoice, ResourceView
 from lepton_ai.types.task import Task
 
@@ -162,6 +164,16 @@ class LeptonAI:
         could ever run the task.
         """
         return self._advisor.resource(task)
+
+    def profile(self, task: TaskRequest | str | Sequence[str], *, seconds: float = 30.0) -> Profile:
+        """Measure how fast a command is on each class of resource, by probes of at most `seconds` each.
+
+        Each probe is a job. The program may write the number of steps that it has done into the file that the variable
+        LEPTON_PROGRESS names; one that does not is timed as a whole if it ends in time. The platform keeps what was
+        measured, and expects the task's duration on each class by it.
+        """
+        request = task if isinstance(task, TaskRequest) else TaskRequest(task)
+        return profile(self.jobs, self._advisor, request, seconds)
 
     def get_optimal_allocation(self, resource: ResourceChoice | str, task: TaskLike) -> AllocationPlan:
         """Return which nodes and devices of that class the scheduler would give `task` now.

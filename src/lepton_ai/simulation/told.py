@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from statistics import NormalDist
 from typing import Protocol
 
-from lepton_ai.kernel.scheduling.estimate import Z80, Estimate, expect, learn, remaining
+from lepton_ai.kernel.scheduling.estimate import Estimate, learn, remaining
+from lepton_ai.kernel.scheduling.experience import Course, Experience
 from lepton_ai.kernel.scheduling.snapshot import Expectation
+from lepton_ai.kernel.scheduling.statement import Z80
 from lepton_ai.simulation.trace import TraceTask
 
 ANY = ""  # stands for every class and every kind, as in the live estimates
@@ -62,25 +63,33 @@ class Noisy:
 
 
 class Learnt:
-    """Tells what the live platform would have known then: `kernel.scheduling.estimate`, fed by each task that ends."""
+    """Tells what the live platform would have known then: its `Experience`, fed by each task that ends."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, dict[str, Estimate]] = {}
+        self._known = Experience()
+        self._runs: dict[tuple[str, str], Estimate] = {}
 
     def expect(self, task: TraceTask, done: float) -> Mapping[str, Expectation]:
-        kind = self._runs.get(task.kind, {}) if task.kind else {}
-        own = {name: runs for name, runs in kind.items() if name != ANY}
-        stated = timedelta(seconds=task.stated_seconds) if task.stated_seconds > 0 else None
-        found = expect(stated, own, kind.get(ANY), self._runs.get(ANY, {}).get(ANY))
-        return {name: remaining(each, done) for name, each in found.items()}
+        course = _course(task)
+        classes = (ANY, *self._known.classes_of(course.kind))
+        return {name: self._known.expect(course, name, now=0.0, elapsed=done) for name in classes}
 
     def learn(self, task: TraceTask, resource_class: str) -> None:
         if task.is_service:
             return
-        keys = [(ANY, ANY)] + ([(task.kind, resource_class), (task.kind, ANY)] if task.kind else [])
-        for kind, name in keys:
-            of_kind = self._runs.setdefault(kind, {})
-            of_kind[name] = learn(of_kind.get(name), task.seconds)
+        course = _course(task)
+        self._known.learn(course, resource_class if task.kind else ANY, task.seconds)
+        if task.kind:
+            key = task.kind, resource_class
+            self._runs[key] = learn(self._runs.get(key), task.seconds)
+            self._known.speeds.note((task.kind, ANY), resource_class, self._runs[key])
+
+
+def _course(task: TraceTask) -> Course:
+    """Return what a task is known by: its kind, those of its size, and all; without a kind, the last two."""
+    size = f"*/{task.devices:g} devices"
+    kind, wider = (task.kind, (ANY, size)) if task.kind else (size, (ANY,))
+    return Course(kind, wider, max(task.stated_seconds, 0.0))
 
 
 def told(lengths: Lengths, sigma: float, seed: int = 0) -> Told:

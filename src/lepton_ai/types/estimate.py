@@ -10,10 +10,14 @@ from lepton_ai.types.base import Model, Object, ObjectStatus
 
 
 class EstimateSpec(Model):
-    """The key: what was run and on which class of resource ("" stands for any)."""
+    """The key: what was run and on which class of resource ("" stands for any).
+
+    `unit` is empty for whole runs; what `lepton profile` measured has its own: "step" or "run".
+    """
 
     task_kind: str
     resource_class: str
+    unit: str = ""
 
 
 class EstimateStatus(ObjectStatus):

@@ -65,6 +65,7 @@ OPERATIONS: Mapping[str, Permission] = {
     "queue.list": _SEE_IN_PROJECT,
     "scheduling.resource": _SEE_IN_PROJECT,
     "scheduling.allocation": _SEE_IN_PROJECT,
+    "scheduling.profile": _WORK_IN_PROJECT,
     "resource.list": _SEE_ANYWHERE,
     "status.get": _SEE_ANYWHERE,
     "whoami.get": _SEE_ANYWHERE,

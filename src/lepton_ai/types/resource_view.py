@@ -38,7 +38,11 @@ class QueueEntry(Model):
 
 
 class ResourceChoice(Model):
-    """One resource class that a task could run on. `source` says whether the seconds are measured or estimated."""
+    """One resource class that a task could run on. `source` says whether the seconds are measured or estimated.
+
+    `relative_speed` counts the slowest of the choices as 1; it is true within a factor of `speed_spread` two times out
+    of three. `speed_source` is "measured", "inferred" or "guessed", `speed_because` says from what.
+    """
 
     resource_class: str
     nodes: tuple[str, ...]
@@ -46,3 +50,7 @@ class ResourceChoice(Model):
     p80_seconds: float
     source: str
     is_free_now: bool
+    relative_speed: float = 1.0
+    speed_spread: float = 1.0
+    speed_source: str = "guessed"
+    speed_because: str = ""

@@ -88,6 +88,7 @@ class Platform:
             runtime=self.runtime,
             placing=placing,
             snapshots=snapshots,
+            estimates=estimates,
             secrets=box,
             uploads=ProjectUploads(BlobStore(folder / "blobs"), folder / "uploads", BUNDLE_MAX),
             bell=self.bell,

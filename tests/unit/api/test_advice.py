@@ -129,3 +129,51 @@ def test_a_result_of_an_array_is_that_of_its_index(platform: Platform) -> None:
     assert [platform.get(f"{JOBS}/train/result?index={index}").text for index in (0, 1)] == ["0", "1"]
     assert platform.get(f"{JOBS}/train/result?index=2").status_code == 404
     assert platform.get(f"{JOBS}/train/result?index=-1").status_code == 422
+
+
+SLOW_GPU = GPU.replace(id="gpu-1", index=1, kind="nvidia-t4-16gb", model="T4", memory_bytes=16 * 10**9)
+TRAIN: dict[str, Any] = {"command": ["python", "train.py"], "resources": {"gpu": 1}}
+
+
+def measured(resource_class: str, seconds: float, unit: str = "step") -> dict[str, Any]:
+    return {"spec": TRAIN, "resource_class": resource_class, "unit": unit, "seconds_per_unit": seconds}
+
+
+def test_classes_are_ranked_by_what_was_inferred_and_then_by_what_was_measured(platform: Platform) -> None:
+    platform.runtime.hardware = platform.runtime.hardware.replace(devices=(GPU, SLOW_GPU))
+    platform.settle()
+    promised = platform.post(BEST, question(**TRAIN)).json()["items"]
+    for name, seconds in ((GPU.kind, 0.4), (SLOW_GPU.kind, 0.1)):  # this program is slower on the faster device
+        assert platform.post(f"{PROJECT}/profile", measured(name, seconds)).status_code == 204
+    known = platform.post(BEST, question(**TRAIN)).json()["items"]
+    assert [item["resource_class"] for item in promised] == [GPU.kind, SLOW_GPU.kind]
+    assert {item["speed_source"] for item in promised} <= {"inferred", "guessed"}
+    assert "datasheet" in "".join(item["speed_because"] for item in promised)
+    assert [item["resource_class"] for item in known] == [SLOW_GPU.kind, GPU.kind]
+    assert {item["speed_source"] for item in known} == {"measured"}
+    assert known[0]["relative_speed"] > 1.5
+    assert known[0]["speed_spread"] < promised[1]["speed_spread"] + promised[0]["speed_spread"]
+
+
+def test_what_was_measured_outlives_a_failure_to_store_what_was_learnt(platform: Platform) -> None:
+    platform.runtime.hardware = platform.runtime.hardware.replace(devices=(GPU, SLOW_GPU))
+    platform.settle()
+    for name, seconds in ((GPU.kind, 0.4), (SLOW_GPU.kind, 0.1)):
+        platform.post(f"{PROJECT}/profile", measured(name, seconds))
+    platform.core.estimates.forget()
+    assert platform.post(BEST, question(**TRAIN)).json()["items"][0]["speed_source"] == "measured"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        measured("nvidia-b200", 1.0),
+        measured("cpu-avx2", 0.0),
+        measured("cpu-avx2", -1.0),
+        measured("cpu-avx2", 1e12),
+        measured("cpu-avx2", 1.0, unit="parsec"),
+    ],
+)
+def test_what_is_no_speed_of_a_class_that_there_is_is_refused(platform: Platform, wrong: dict[str, Any]) -> None:
+    platform.settle()
+    assert platform.post(f"{PROJECT}/profile", wrong).status_code == 422

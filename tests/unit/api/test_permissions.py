@@ -53,6 +53,7 @@ event.list viewer project sees
 queue.list viewer project sees
 scheduling.resource viewer project sees
 scheduling.allocation viewer project sees
+scheduling.profile member project changes
 node.get viewer anywhere sees
 node.list viewer anywhere sees
 node.watch viewer anywhere sees

@@ -136,6 +136,23 @@ def log_normal(mean_log: float, sigma: float) -> Floats:
     return shares
 
 
+def shifted(row: Floats, log_time: float, sigma: float) -> Floats:
+    """Return what counts of lengths amount to where the same work takes exp(log_time) times as long, give or take.
+
+    `sigma` is the spread of the logarithm of that factor. The sum of the counts stays.
+    """
+    width = math.log(2.0) / BINS_PER_OCTAVE
+    reach = math.ceil((abs(log_time) + 3 * sigma) / width) + 1
+    steps = np.arange(-reach, reach + 1)
+    edges = [_survival(((step - 0.5) * width - log_time) / max(sigma, width / 4)) for step in [*steps, reach + 1]]
+    kernel = np.array(edges[:-1]) - np.array(edges[1:])
+    padded = np.convolve(row, kernel / kernel.sum())
+    found: Floats = padded[reach : reach + BINS].copy()
+    found[0] += padded[:reach].sum()
+    found[-1] += padded[reach + BINS :].sum()
+    return found
+
+
 def guess() -> Floats:
     """Return the hazards of the log-normal guess."""
     shares = log_normal(math.log(GUESS_SECONDS), GUESS_SIGMA)

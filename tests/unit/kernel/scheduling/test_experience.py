@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lepton_ai.kernel.scheduling.estimate import Estimate
 from lepton_ai.kernel.scheduling.experience import Course, Experience
 
 H100, CPU = "nvidia-h100-80gb", "cpu-avx2"
@@ -102,3 +103,40 @@ def test_every_expectation_can_be_reckoned_with(runs: list[float], stated: float
     found = taught(*[(course, H100, seconds) for seconds in runs]).expect(course, H100, 0.0, elapsed)
     assert 0 < found.median <= found.p80 <= 3.2e9
     assert 0 < found.mean <= 3.2e9
+
+
+def test_what_is_known_on_one_class_predicts_another() -> None:
+    """Other kinds gained a factor of 4 on the faster class; ten runs of 400 s on the slower one say 100 s there."""
+    known = taught(*[(ADA, CPU, 400.0)] * 10)
+    for number in range(40):
+        known.speeds.note((f"kind-{number}", ""), CPU, Estimate(5.0, math.log(400.0), 0.01))
+        known.speeds.note((f"kind-{number}", ""), H100, Estimate(5.0, math.log(100.0), 0.01))
+    known.speeds.note((ADA.kind, ""), CPU, Estimate(10.0, math.log(400.0), 0.01))
+    there = known.expect(ADA, H100, 0.0)
+    here = known.expect(ADA, CPU, 0.0)
+    assert there.source == "inferred"
+    assert there.median == pytest.approx(100.0, rel=0.3)
+    assert here.median == pytest.approx(400.0, rel=0.3)
+    assert there.p80 / there.median > here.p80 / here.median  # its spread is wider by that of the inference
+
+
+def test_an_unseen_kind_is_expected_to_be_faster_where_peaks_are_higher() -> None:
+    known = Experience()
+    known.fleet = ("cpu-avx2", "nvidia-a100-40gb", "nvidia-t4-16gb")
+    slow, fast = (known.expect(EVE, name, 0.0) for name in ("nvidia-t4-16gb", "nvidia-a100-40gb"))
+    assert slow.median / fast.median == pytest.approx(4.83, rel=0.02)
+    assert math.sqrt(slow.median * fast.median) == pytest.approx(known.expect(EVE, "", 0.0).median, rel=0.02)
+
+
+def test_with_one_class_of_its_sort_nothing_is_scaled() -> None:
+    known = Experience()
+    known.fleet = ("cpu-avx2", "nvidia-t4-16gb")
+    assert known.expect(EVE, "nvidia-t4-16gb", 0.0) == Experience().expect(EVE, "", 0.0)
+
+
+def test_a_stated_length_is_meant_for_the_middle_of_the_fleet() -> None:
+    known = Experience()
+    known.fleet = ("nvidia-a100-40gb", "nvidia-t4-16gb")
+    hour = Course(EVE.kind, EVE.wider, stated_seconds=3600.0)
+    slow, fast = (known.expect(hour, name, 0.0).median for name in ("nvidia-t4-16gb", "nvidia-a100-40gb"))
+    assert fast < known.expect(hour, "", 0.0).median < slow

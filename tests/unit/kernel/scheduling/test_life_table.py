@@ -23,6 +23,7 @@ from lepton_ai.kernel.scheduling.life_table import (
     log_moments,
     log_normal,
     particular,
+    shifted,
 )
 
 any_seconds = st.floats(0.001, 1e9)
@@ -110,3 +111,16 @@ def test_hazards_are_probabilities(ended: list[float]) -> None:
 
 def test_the_shares_of_a_log_normal_sum_to_one() -> None:
     assert log_normal(3.0, 0.1).sum() == pytest.approx(1)
+
+
+def test_a_shift_by_whole_bins_moves_the_counts_and_keeps_their_sum() -> None:
+    row = lives_of(100.0, 100.0, 4000.0).row()
+    moved = shifted(row, math.log(4.0), 0.0)
+    assert moved.sum() == pytest.approx(row.sum())
+    assert forecast(particular(guess(), Level(100 * moved, alive(())))).median == pytest.approx(400, rel=0.35)
+
+
+def test_a_shift_that_is_not_sure_spreads_the_counts() -> None:
+    row = lives_of(100.0).row()
+    assert shifted(row, 0.0, 1.0).max() < 0.3
+    assert shifted(row, -1000.0, 0.5)[0] == pytest.approx(1.0)  # beyond the table is its first bin

@@ -1,0 +1,94 @@
+"""`lepton profile`: how fast a command is on each class of resource, measured by short probes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lepton_ai.cli import options
+from lepton_ai.cli.output import notice, print_json, print_table
+from lepton_ai.cli.session import session_of
+from lepton_ai.cli.upload import upload_workdir
+
+if TYPE_CHECKING:
+    from lepton_ai.sdk.task_request import JobOptions
+    from lepton_ai.types.probe import ProbeResult
+    from lepton_ai.types.resource_view import ResourceChoice
+
+Command = Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run, word by word.", show_default=False)]
+Seconds = Annotated[float, typer.Option(min=0.1, max=3600, help="How long each probe may run.")]
+Replicas = Annotated[int, typer.Option(min=1, help="A gang of so many, which start together.")]
+
+app = typer.Typer()
+
+
+@app.command("profile", context_settings={"allow_interspersed_args": False})
+def profile(
+    context: typer.Context,
+    *,
+    command: Command,
+    seconds: Seconds = 30.0,
+    replicas: Replicas = 1,
+    cpu: options.Cpu = None,
+    memory: options.Memory = None,
+    gpu: options.Gpu = None,
+    accelerator: options.Accelerator = None,
+    env: options.Env = None,
+    secret: options.Secret = None,
+    requirement: options.Requirement = None,
+    requirements: options.Requirements = None,
+    workdir: options.Workdir = "",
+) -> None:
+    """Measure how fast a command is on each class of resource.
+
+    Each probe is a job that runs for at most --seconds. A program that writes its steps into the file $LEPTON_PROGRESS
+    is measured by them; one that does not, by its whole run. What is measured orders the queue from then on.
+
+    \b
+    Example:
+      lepton profile --gpu 1 --seconds 30 -- python train.py
+    """
+    from lepton_ai.sdk.task_request import TaskRequest, prepare  # Late, for the sake of `lepton profile --help`.
+
+    program = options.program_of(env, secret, requirement, requirements)
+    wanted: JobOptions = {"replicas": replicas, "resources": options.resources_of(cpu, memory, gpu, accelerator)}
+    request = replace(TaskRequest(command, **wanted), **program)
+    prepare(request)  # A wrong request should not cost an upload.
+    session = session_of(context)
+    client = session.connect()
+    found = client.profile(replace(request, bundle=upload_workdir(client, workdir)), seconds=seconds)
+    is_measured = any(probe.report.seconds_per_unit for probe in found.probes)
+    if session.is_json:
+        print_json(found)
+    else:
+        print_table(("PROBE", "CLASS", "MEASURED>", "FOUND"), map(_probe_row, found.probes), empty="")
+        typer.echo()
+        titles = ("CLASS", "SPEED>", "WITHIN>", "FROM", "EXPECTED>", "BECAUSE")
+        print_table(titles, map(_row, found.choices), empty="")
+    if not is_measured:
+        notice("Nothing was measured. Give it more time (--seconds), or let it write its steps to $LEPTON_PROGRESS.")
+        raise typer.Exit(1)
+
+
+def _probe_row(probe: ProbeResult) -> tuple[str, ...]:
+    report = probe.report
+    per_unit = f"{report.seconds_per_unit:.4g} s/{report.unit}" if report.seconds_per_unit else "-"
+    return (
+        probe.job,
+        probe.resource_class or "-",
+        per_unit,
+        report.problem or f"{report.units:g} in {report.seconds:.1f} s",
+    )
+
+
+def _row(choice: ResourceChoice) -> tuple[str, ...]:
+    return (
+        choice.resource_class,
+        f"{choice.relative_speed:.2f}x",
+        f"a factor of {choice.speed_spread:.2f}",
+        choice.speed_source,
+        f"{choice.expected_seconds:.1f}s",
+        choice.speed_because or "-",
+    )
