@@ -16,6 +16,7 @@ from lepton_ai.kernel.scheduling.life_table import BINS, Lives, log_normal
 from lepton_ai.kernel.scheduling.snapshot import Expectation
 from lepton_ai.kernel.scheduling.speeds import Speed
 from lepton_ai.kernel.scheduling.statement import Honesty
+from lepton_ai.kernel.sizing import peak_bytes
 from lepton_ai.kernel.store import Store
 from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord, EstimateSpec, EstimateStatus
@@ -24,6 +25,8 @@ from lepton_ai.types.probe import is_probe
 from lepton_ai.types.task import ExitKind, Task, TaskState
 
 ANY = ""  # the key part for "over all classes" and "over all kinds"
+PEAKS = "*memory"  # in place of a class: peaks of memory, in MB
+TELLS_PEAK = frozenset({ExitKind.SUCCEEDED, ExitKind.OUT_OF_MEMORY})
 STATED: Key = ("*/stated", ANY)  # how far stated lengths were from the truth; no project's name begins with *
 
 
@@ -82,6 +85,12 @@ class Estimates:
         elapsed = (now - (task.status.started_at or now) + task.spec.done).total_seconds()
         return self._known().expect(course_of(task), _class_of(task), self._now, elapsed)
 
+    def peak_bytes(self, task: Task) -> int:
+        """Return how much memory such tasks needed at their peaks, 95 of 100 of them; 0 if too few have ended."""
+        self._known()
+        record = self._records.get((course_of(task).kind, PEAKS))
+        return peak_bytes(_runs(record.status) if record else None)
+
     def learn_from(self, thing: AnyObject, now: datetime) -> None:
         """Take note of a task that began or ended; how long it took teaches something once it has succeeded."""
         if not isinstance(thing, Task) or thing.spec.is_service or is_probe(thing.spec.program.command):
@@ -93,7 +102,11 @@ class Estimates:
         if not thing.is_final():
             return
         self._known().ended(thing.id)
-        if status.outcome is ExitKind.SUCCEEDED and status.started_at is not None and status.finished_at is not None:
+        if status.started_at is None or status.finished_at is None:
+            return
+        if status.outcome in TELLS_PEAK:
+            self._learn_peak(thing, now)
+        if status.outcome is ExitKind.SUCCEEDED:
             self._learn(thing, (status.finished_at - status.started_at + thing.spec.done).total_seconds(), now)
 
     def changes(self) -> Sequence[Change]:
@@ -130,6 +143,19 @@ class Estimates:
             mean_square = honesty.squares / honesty.count if honesty.count else 0.0
             self._keep(STATED, EstimateStatus(count=honesty.count, variance_log=mean_square), now)
 
+    def _learn_peak(self, task: Task, now: datetime) -> None:
+        """Learn how much memory a task needed; one that ran out of it needed what it had at least."""
+        self._known()
+        peak = max((one.exit.peak_memory_bytes for one in task.status.replicas if one.exit), default=0)
+        if task.status.outcome is ExitKind.OUT_OF_MEMORY:
+            peak = max(peak, task.spec.resources.memory)
+        if peak > 0:
+            key = (course_of(task).kind, PEAKS)
+            before = self._records.get(key)
+            runs = learn(_runs(before.status) if before else None, peak / 1e6)
+            status = EstimateStatus(count=runs.count, mean_log=runs.mean_log, variance_log=runs.variance_log)
+            self._keep(key, status, now)
+
     def _keep(self, key: Key, status: EstimateStatus, now: datetime) -> None:
         made = self._records.get(key) or _record((*key, ANY), now)
         self._records[key] = made.replace(status=status)
@@ -146,10 +172,10 @@ class Estimates:
             last = page[-1].id
         runs = {key[:2]: record for key, record in records.items() if not key[2]}
         stated = runs[STATED].status if STATED in runs else EstimateStatus()
-        lives = {key: _lives(record.status) for key, record in runs.items() if key != STATED}
+        lives = {key: _lives(one.status) for key, one in runs.items() if key != STATED and key[1] != PEAKS}
         self._experience.replace(lives, Honesty(stated.count, stated.count * stated.variance_log))
         for (kind, name, unit), record in records.items():
-            if name:
+            if name and name != PEAKS:
                 self._experience.speeds.note((kind, unit), name, _runs(record.status))
         self._probes = {key: record for key, record in records.items() if key[2]}
         self._records, self._is_loaded = runs, True

@@ -58,6 +58,11 @@ class Placing:
         """The newest snapshot with its plan, which tells only some of those who wait why."""
         return self._last
 
+    @property
+    def largest_memory(self) -> int:
+        """What the largest node of the newest snapshot has for tasks, in bytes; 0 before the first."""
+        return max((node.memory_bytes for node in self._last[0].nodes), default=0) if self._last else 0
+
     def outlook(self) -> Plan:
         """Return a plan of the newest snapshot that tells everybody who waits why, made when it is asked for."""
         if self._last is None:

@@ -14,7 +14,7 @@ from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import dispatch, tasks
 from lepton_ai.kernel.attention import Attention
 from lepton_ai.kernel.backoff import Backoff
-from lepton_ai.kernel.change import Change, update
+from lepton_ai.kernel.change import Change, Verb, update
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.estimates import Estimates
@@ -23,6 +23,7 @@ from lepton_ai.kernel.nodes import observe_nodes
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.registry import OpenService
 from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.sizing import sized
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.task_index import ACTIVE
 from lepton_ai.kernel.world import World
@@ -196,9 +197,17 @@ class Loop:
                 continue
             decision = self._guard(object_id, now, partial(service.decide, thing, self._world, now))
             if decision is not None:
-                changes.extend(decision.changes)
+                changes.extend(self._sized(change) for change in decision.changes)
                 self._remember(object_id, decision)
         return changes
+
+    def _sized(self, change: Change) -> Change:
+        """Give a new task the memory that it should have."""
+        task = change.object
+        if change.verb is not Verb.CREATE or not isinstance(task, Task):
+            return change
+        earlier = self._world.tasks_of(task.metadata.owner_id) if task.spec.attempt > 1 else ()
+        return sized(change, earlier, self._parts.estimates.peak_bytes(task), self._parts.placing.largest_memory)
 
     def _remember(self, object_id: str, decision: Decision) -> None:
         if decision.look_again_at is not None:

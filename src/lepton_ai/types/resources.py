@@ -75,12 +75,23 @@ def _check_memory(amount: int) -> int:
 
 
 class Resources(Model):
-    """What one replica needs. `cpu` may be a fraction; memory is a limit that holds, not a wish."""
+    """What one replica needs. `cpu` may be a fraction; memory is a limit that holds, not a wish.
+
+    Whoever writes `memory` means it; what is left out is learnt from runs (`memory_is_stated` is not to be written).
+    """
 
     cpu: Annotated[float, Field(ge=0.001, le=CPU_MAX)] = 1.0
     memory: Annotated[Bytes, AfterValidator(_check_memory)] = 512 * 10**6
+    memory_is_stated: bool = False
     processes: Annotated[int, Field(ge=1, le=2**22)] = 4096
     accelerator: AcceleratorRequest | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_what_is_stated(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "memory" in value and "memory_is_stated" not in value:
+            return {**value, "memory_is_stated": True}
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from lepton_ai.types.job import MOVES, Job, JobState, JobStatus
 from lepton_ai.types.task import ExitKind, Task
 
 CREATE_MAX = 500  # tasks of an array made in one pass: 500 x 0.3 ms = 0.15 s
+OUR_GUESSES = 3  # retries with more memory where the size was ours to choose: 512 MB, 768, 1,152 and 1,728
 RETRY_PAUSE = timedelta(seconds=1)  # doubled with each attempt
 RETRY_PAUSE_MAX = timedelta(minutes=5)
 _AT_ONCE = frozenset({ExitKind.LOST, ExitKind.PREEMPTED})
@@ -70,7 +71,10 @@ def _may_retry(job: Job, last: Task, ends: Counter[tuple[int, ExitKind | None]])
         return False
     if outcome is ExitKind.PREEMPTED:
         return True  # not its fault
-    return ends[last.spec.index, outcome] <= job.spec.retries.allowed(outcome, exit_code_of(last))
+    allowed = job.spec.retries.allowed(outcome, exit_code_of(last))
+    if outcome is ExitKind.OUT_OF_MEMORY and not job.spec.resources.memory_is_stated:
+        allowed = max(allowed, OUR_GUESSES)
+    return ends[last.spec.index, outcome] <= allowed
 
 
 def _not_before(last: Task | None, now: datetime) -> datetime:

@@ -8,6 +8,7 @@ import pytest
 
 from lepton_ai.services.jobs.decide import CREATE_MAX
 from lepton_ai.types.job import JobState, Retries
+from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import ExitKind, Preemptible, TaskState
 from tests.unit.kernel.samples import NOW, finished, later
 from tests.unit.services.jobs.samples import attempt, decided, job, live, made, stopped
@@ -59,12 +60,18 @@ def test_a_job_ends_as_its_task_has_with_the_exit_code_of_a_shell() -> None:
     ],
 )
 def test_each_class_of_failure_is_tried_again_as_often_as_the_job_allows(outcome: ExitKind, retries: Retries) -> None:
-    waiting = job(retries=retries)
+    waiting = job(retries=retries, resources=Resources(memory=10**9))
     again, over = decided(waiting, attempt(1, outcome)), decided(waiting, attempt(1, outcome), attempt(2, outcome))
     assert [task.spec.attempt for task in made(again[0])] == [2]
     assert made(over[0]) == []
     assert over[1] is not None
     assert over[1].status.state is JobState.FAILED
+
+
+def test_a_size_of_memory_that_was_ours_to_choose_is_tried_again_three_times() -> None:
+    attempts = [attempt(number, ExitKind.OUT_OF_MEMORY) for number in (1, 2, 3, 4)]
+    again = [made(decided(job(), *attempts[:count])[0]) for count in (1, 2, 3, 4)]
+    assert [[task.spec.attempt for task in tasks] for tasks in again] == [[2], [3], [4], []]
 
 
 def test_each_class_of_failure_has_its_own_count() -> None:
