@@ -11,7 +11,7 @@ from lepton_ai.kernel import tasks
 from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.queue import SnapshotBuilder
-from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.runtime import NodeObservation, Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
@@ -57,6 +57,10 @@ class Placing:
     def last(self) -> tuple[Snapshot, Plan] | None:
         """The newest snapshot with its plan, which tells only some of those who wait why."""
         return self._last
+
+    def see(self, world: Objects, nodes: Collection[NodeObservation], now: datetime) -> None:
+        """Take note of what the nodes' memory is used for, before the next plan."""
+        self._builder.foreign.note(nodes, world.all(Task), now)
 
     @property
     def largest_memory(self) -> int:

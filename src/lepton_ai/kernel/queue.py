@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from lepton_ai.kernel.foreign_use import ForeignUse
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
     Demand,
@@ -55,6 +56,7 @@ class SnapshotBuilder:
         self._settings = settings
         self._expect = expect
         self._remaining = remaining
+        self.foreign = ForeignUse()
         self._views: dict[str, _View] = {}
         self._held: dict[str, tuple[int, RunningTask]] = {}
 
@@ -108,15 +110,24 @@ class SnapshotBuilder:
     def _node(self, node: Node, is_closed: bool) -> NodeView:
         hardware = node.status.hardware
         assert hardware is not None
+        foreign = self.foreign.of(node.name)
+        reserved = self._settings.memory_reserved_bytes
         return NodeView(
             name=node.name,
             cpu_class=hardware.cpu_class,
             cpu_milli=max(0, round((hardware.threads - self._settings.cpu_reserved) * 1000)),
-            memory_bytes=max(0, hardware.memory_bytes - self._settings.memory_reserved_bytes),
+            # What is kept for the system and the platform is theirs to use.
+            memory_bytes=max(0, hardware.memory_bytes - max(reserved, foreign)),
             devices=tuple(
-                DeviceView(device.id, device.kind, device.memory_bytes, device.share_milli)
+                DeviceView(
+                    device.id,
+                    device.kind,
+                    max(0, device.memory_bytes - self.foreign.of(node.name, device.id)),
+                    device.share_milli,
+                )
                 for device in hardware.devices
             ),
+            foreign_bytes=foreign if foreign > reserved else 0,
             is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )
 

@@ -139,6 +139,7 @@ class Loop:
         strays = sorted(seen.keys() - self._world.index.holders.keys())
         # A node that was away may still run what was given up for lost: it has no room before that has ended.
         crowded = {seen[replica_id].node for replica_id in strays if seen[replica_id].exit is None}
+        self._parts.placing.see(self._world, nodes.values(), now)
         self._commit(self._parts.placing.place(self._world, self._parts.runtime, now, crowded))
         if self._parts.placing.put_off_until is not None:
             self._due[PLAN] = self._parts.placing.put_off_until

@@ -86,11 +86,17 @@ def shortage(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, node: int) ->
     if lack == "memory":
         have = format_bytes(max(int(free.memory[node]), 0))
         total = format_bytes(int(fleet.memory_total[node]))
-        return f"needs {format_bytes(shape.memory_bytes)} of memory; node {name} has {have} of {total} free"
+        what = f"needs {format_bytes(shape.memory_bytes)} of memory"
+        return f"{what}; node {name} has {have} of {total} free{_foreign(fleet, node)}"
     if lack == "cpu":
         have = f"{max(int(free.cpu[node]), 0) / 1000:g} of {int(fleet.cpu_total[node]) / 1000:g}"
         return f"needs {_cpus(shape.cpu_milli)}; node {name} has {have} free"
     return f"needs {needs(shape)}; node {name} has room that is kept for a task before it"
+
+
+def _foreign(fleet: Fleet, node: int) -> str:
+    foreign = fleet.nodes[node].foreign_bytes
+    return f" ({format_bytes(foreign)} are used by processes that are not ours)" if foreign else ""
 
 
 def _next(opening: Opening | None, what: str) -> str:
@@ -140,7 +146,8 @@ def _too_large(shape: Shape, fleet: Fleet) -> str:
     if shape.cpu_milli > most_cpu:
         return f"needs {_cpus(shape.cpu_milli)} on one node; the largest has {most_cpu / 1000:g}{LARGER}"
     if shape.memory_bytes > most_memory:
-        have = format_bytes(most_memory)
+        row = int(np.argmax(np.where(on, fleet.memory_total, -1)))
+        have = f"{format_bytes(most_memory)}{_foreign(fleet, row)}"
         return f"needs {format_bytes(shape.memory_bytes)} of memory on one node; the largest has {have}{LARGER}"
     return _too_large_together(shape, fleet, int(fleet.cpu_total[on].sum()))
 

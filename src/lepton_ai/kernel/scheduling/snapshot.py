@@ -22,7 +22,10 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node's allocatable capacity. What running tasks hold is subtracted by the scheduler, not here."""
+    """A node's allocatable capacity. What running tasks hold is subtracted by the scheduler, not here.
+
+    `foreign_bytes` of its memory are used by processes that are not ours; they are not in `memory_bytes`.
+    """
 
     name: str
     cpu_class: str
@@ -30,6 +33,7 @@ class NodeView:
     memory_bytes: int
     devices: tuple[DeviceView, ...] = ()
     is_schedulable: bool = True
+    foreign_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
