@@ -9,6 +9,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from lepton_ai.kernel.scheduling.classes.market import Market
+from lepton_ai.kernel.scheduling.classes.turn import Turn
+from lepton_ai.kernel.scheduling.classes.words import terms as terms_of
+from lepton_ai.kernel.scheduling.classes.words import why_here
 from lepton_ai.kernel.scheduling.collector import paused_collector
 from lepton_ai.kernel.scheduling.demand import Shape, shape_of
 from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX
@@ -18,6 +22,7 @@ from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.preempt import Victims
 from lepton_ai.kernel.scheduling.reasons import in_words
 from lepton_ai.kernel.scheduling.snapshot import (
+    Demand,
     NodeView,
     Placement,
     Plan,
@@ -43,7 +48,8 @@ class Scheduler:
     `plan` starts what `schedule` starts for a snapshot of that state, but looks only at the shapes for which something
     may have changed: those of new tasks, those that fit a node where something became free, those that wait for a
     reservation or a faster class, and the head of the queue. What it places counts as running from then on, and what it
-    preempts as stopping; whoever does not carry that out says so by `submit` and `run`.
+    preempts as stopping; whoever does not carry that out says so by `submit` and `run`. Over classes of unlike speed it
+    also learns what arrives (see `classes`).
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Scheduler:
         self.policy, self._shapes_max = policy, shapes_max
         self._running: dict[str, RunningTask] = {}
         self._waiting = Waiting()
+        self._market = Market(policy)
         self.set_nodes(nodes)
 
     def set_nodes(self, nodes: Iterable[NodeView]) -> None:
@@ -63,14 +70,16 @@ class Scheduler:
         self.fleet = Fleet(self._nodes)
         self._groups, self._occupancy = Groups(self.fleet), Occupancy(self.fleet)
         self._is_open = np.zeros(0, dtype=np.bool_)  # by group: some task of it may start
+        self._market.set_fleet(self.fleet)
         tasks, self._waiting = self._waiting.tasks, Waiting()
         self._shapes: dict[str, Shape] = {}
         for task in self._running.values():
             self._hold(task)
             self._count(task.id, shape_of(task.demand) if task.demand else None)
+            self._enter(task)
         self._fresh: set[str] = set()
         for waiting in tasks:
-            self.submit(waiting)
+            self._submit(waiting, is_new=False)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Bring the state up to `snapshot`, at the cost of what differs from what is known."""
@@ -92,13 +101,22 @@ class Scheduler:
 
     def submit(self, task: WaitingTask) -> None:
         """Let a task wait. One that waits already is replaced; one that held something gives it back."""
-        self.forget(task.id)
-        group = self._groups.of(task.demand)
+        is_new = task.id not in self._running and task.id not in self._waiting.row_of
+        self._forget(task.id, is_gone=False)
+        self._submit(task, is_new=is_new)
+
+    def _submit(self, task: WaitingTask, *, is_new: bool) -> None:
+        group = self._group_of(task.demand)
         self._waiting.add(task, group)
         self._count(task.id, group.shape)
         self._fresh.add(task.id)
+        self._market.wait(task, group, is_new=is_new)
+
+    def _group_of(self, demand: Demand) -> Group:
+        group = self._groups.of(demand)
         if group.number >= len(self._is_open):
             self._is_open = np.concatenate([self._is_open, np.ones(64, dtype=np.bool_)])
+        return group
 
     def run(self, task: RunningTask) -> None:
         """Let a task hold its allocations; it no longer waits."""
@@ -111,15 +129,27 @@ class Scheduler:
         else:
             self._hold(task)
             self._count(task.id, shape_of(task.demand) if task.demand else None)
+        self._enter(task)
+
+    def _enter(self, task: RunningTask) -> None:
+        """Let a running task take part in the decision over classes, if it may be preempted."""
+        if task.stake is not None and task.demand is not None:
+            self._market.run(task, self._group_of(task.demand))
+        else:
+            self._market.stop(task)
 
     def forget(self, task_id: str) -> None:
         """Drop a task, whether it waits or runs; what it held is free."""
+        self._forget(task_id, is_gone=True)
+
+    def _forget(self, task_id: str, *, is_gone: bool) -> None:
         if task_id in self._waiting.row_of:
             self._waiting.remove(task_id)
         if task_id in self._occupancy.held:
             self._occupancy.release(task_id)
         self._running.pop(task_id, None)
         self._count(task_id, None)
+        self._market.drop(task_id, is_gone=is_gone)
 
     def _count(self, task_id: str, shape: Shape | None) -> None:
         """Let the mix of what is asked for hold `shape` for this task, and nothing else."""
@@ -160,16 +190,21 @@ class Scheduler:
         row_of = self._waiting.row_of
         told = {row_of[name] for name in {*self._fresh, *tell} if name in row_of} if tell is not None else None
         order = ranking.order(self._rows(ranking, told))
-        victims = Victims(self._occupancy, ranking.now, self.policy, self._group_of)
+        everyone = range(len(row_of)) if told is None else told
+        victims = Victims(self._occupancy, ranking.now, self.policy, self._group_of_running)
         walk = Walk(self._waiting, ranking, self._occupancy, victims)
-        walk.go(order, range(len(row_of)) if told is None else told)
+        turn = Turn(self._market, self._waiting, ranking)
+        turn.take_promised(walk, self._occupancy)
+        walk.go(turn.others(order), everyone)
+        turn.take(walk, self._occupancy, everyone)
         for number in walk.full:
             self._is_open[number] = False
         rank = _ranks(ranking, len(walk.started) + len(walk.blocked), len(self._waiting))
         placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
         outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
         preemptions = tuple([one for making in walk.making for one in self._preemptions(making)])
-        plan = Plan(placements, waits_of(walk.blocked, outlook), preemptions)
+        waits = turn.in_words(waits_of(walk.blocked, outlook))
+        plan = Plan(placements, waits, preemptions + turn.preemptions)
         self._fresh.clear()
         self._carry_out(plan, now)
         return plan
@@ -182,9 +217,10 @@ class Scheduler:
             running = self._running[task.id] = started(task, one, now)
             self._occupancy.held.set_end(task.id, _moment(running.expected_end))
             self._occupancy.held.set_stake(task.id, running.stake)
+            self._enter(running)
         for preemption in plan.preemptions:
             self.run(stopping(self._running[preemption.task_id], now))
-        for name in sorted({preemption.for_task for preemption in plan.preemptions}):
+        for name in sorted({preemption.for_task for preemption in plan.preemptions} & self._waiting.row_of.keys()):
             self.submit(replace(self._waiting.tasks[self._waiting.row_of[name]], has_claim=True))
 
     def _preemptions(self, making: Making) -> list[Preemption]:
@@ -195,9 +231,9 @@ class Scheduler:
         sentence = f"makes room for '{task.name}': that saves {saved} of weighted waiting and costs {cost}"
         return [Preemption(victim, task.id, sentence, terms) for victim in exchange.victims]
 
-    def _group_of(self, task_id: str) -> Group | None:
+    def _group_of_running(self, task_id: str) -> Group | None:
         demand = self._running[task_id].demand
-        return None if demand is None else self._groups.of(demand)
+        return None if demand is None else self._group_of(demand)
 
     def _rows(self, ranking: Ranking, told: Collection[int] | None) -> Ints:
         """Return the rows to consider: all of open shapes, all that are told, and the head of the queue."""
@@ -240,7 +276,8 @@ class Scheduler:
         where = f"node {allocations[0].node}" if len(allocations) == 1 else f"{len(nodes)} nodes"
         length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
         best = self._waiting.choices[row][0][1]
-        why = _why_this(group, choice[1], best, allocations[0].resource_class)
+        why = why_here(self._market, task.id) or _why_this(group, choice[1], best, allocations[0].resource_class)
+        terms |= terms_of(self._market, task.id)
         return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
 
 
@@ -248,7 +285,10 @@ def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTa
     """Return `task` as it runs once `placement` is carried out."""
     seconds = min(placement.terms["expected_seconds_p80"], SECONDS_MAX)
     end = None if task.is_service else now + timedelta(seconds=seconds)
-    stake = None if task.restart is None else Stake(task.weight, task.expectations, now, now, task.restart)
+    stake = None
+    if task.restart is not None:
+        waited = max((now - task.submitted_at).total_seconds(), 0.0)
+        stake = Stake(task.weight, task.expectations, now, now, task.restart, waited)
     return RunningTask(task.id, task.name, placement.allocations, end, task.demand, stake)
 
 

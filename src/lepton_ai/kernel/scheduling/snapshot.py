@@ -73,6 +73,8 @@ class WaitingTask:
     """A task that holds nothing yet. `expectations` maps a resource class; "" is used for classes not named.
 
     Without a `restart` it is never preempted once it runs. Others were stopped for one with `has_claim`: it goes first.
+    For one that was preempted, `expectations` are what is left of it with what its next start costs, and `submitted_at`
+    is moved on by the time that it ran.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Stake:
     as_of: datetime
     since: datetime
     restart: Restart
+    waited_seconds: float = 0.0  # how long it had waited in all before it started
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +193,4 @@ class Policy:
     reservations: int = 4  # how many waiting tasks at the head hold a reservation against backfill
     preemption_gain: float = 3.0  # preempt if the weighted time that it saves is this many times what it costs
     preemption_pause: float = 30.0  # nobody is preempted before he ran this many times what his restart costs
+    reassignment: timedelta = timedelta(minutes=1)  # at least so long between decisions who is moved to another class

@@ -88,6 +88,10 @@ class Walk:
     def _may_reserve(self) -> bool:
         return self._behind <= HEAD_ROWS and len(self.ahead.reservations) < self._policy.reservations
 
+    def place(self, row: int, choice: Choice, spots: Sequence[Spot]) -> None:
+        """Start a task where somebody else decided that it starts; there must be room."""
+        self._place(row, self._waiting.groups[row], (choice, list(spots)))
+
     def _consider(self, row: int, group: Group, *, is_told: bool) -> None:
         choices = self._waiting.choices[row]
         start, passed, is_reserved = self._best_start(group, choices)
