@@ -57,7 +57,7 @@ bench: .venv/.ready-dev
 	@$(RUN) benchmarks
 
 bench-scheduling: .venv/.ready-dev
-	@$(RUN) benchmarks scheduling scheduling_events scheduling_traces scheduling_simulation scheduling_control_plane
+	@$(RUN) benchmarks scheduling scheduling_events scheduling_traces scheduling_classes scheduling_simulation scheduling_control_plane
 
 clean:
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .lepton-demo

@@ -17,7 +17,7 @@ from benchmarks import endpoint, event_loop, memory, start, submit, throughput
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
-from benchmarks.scheduling import control_plane, events, pass_time, simulation, traces
+from benchmarks.scheduling import classes, control_plane, events, pass_time, simulation, traces
 from benchmarks.venv import BUILD, ROOT
 from lepton_ai.kernel.clock import SystemClock
 
@@ -32,6 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "scheduling": pass_time.measure,
     "scheduling_events": events.measure,
     "scheduling_traces": traces.measure,
+    "scheduling_classes": classes.measure,
     "scheduling_control_plane": control_plane.measure,
     "scheduling_simulation": simulation.measure,
 }
