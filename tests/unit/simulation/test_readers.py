@@ -110,6 +110,11 @@ def test_slurm_jobs_of_one_user_and_name_are_alike_whatever_number_ends_the_name
     assert [task.kind for task in read(tmp_path, SACCT).tasks] == ["bob/prep/2/0", "ada/train/1/2"]
 
 
+def test_slurm_resources_that_no_node_has_here_are_left_out(tmp_path: Path) -> None:
+    text = SACCT.replace("mem=64G", "gres/gpumem=10G,license/ansys=1,energy=77,mem=64G")
+    assert read(tmp_path, text).tasks[1].demand == Demand(8000, 64 * GIB, AcceleratorRequest(kind="a100", count=2))
+
+
 @pytest.mark.parametrize(
     ("memory", "bytes_each"),
     [("4000M", 4000 * MIB), ("1.5G", 1536 * MIB), ("2Gc", 8 * GIB), ("3Gn", 3 * GIB), ("512", 512 * MIB), ("0", 0)],

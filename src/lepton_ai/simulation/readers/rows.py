@@ -16,7 +16,7 @@ from typing import IO
 from lepton_ai.errors import InvalidInput, TooLarge
 from lepton_ai.types.resources import ACCELERATORS_MAX
 
-ROWS_MAX = 2_000_000  # of about 100 bytes = 200 MB; steps of Slurm jobs are rows too
+ROWS_MAX = 1_000_000  # of about 600 bytes each once they are tasks = 600 MB; steps of Slurm jobs are rows too
 LINE_CHARACTERS_MAX = 131_072
 NUMBER_MAX = 1e15  # more is no amount of anything here
 _CLOCK = re.compile(r"(?:(\d{1,6})-)?(?:(\d{1,6}):)?(\d{1,6}):(\d{1,2})(?:\.\d+)?")

@@ -123,7 +123,7 @@ def _pairs(row: Row, column: str) -> dict[str, str]:
     pairs = {}
     for pair in row.text(column).split(","):
         name, equals, value = pair.strip().partition("=")
-        is_counted = name in {"cpu", "node"} or name.startswith("gres/gpu")
+        is_counted = name in {"cpu", "node", "gres/gpu"} or name.startswith("gres/gpu:")  # and not gres/gpumem=10G
         if not equals or (is_counted and not (value.isdecimal() and len(value) < 10)):
             raise row.wrong(column, f"has {pair.strip()[:40]!r}, which is no NAME=NUMBER")
         pairs[name] = value
