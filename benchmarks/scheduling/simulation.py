@@ -40,7 +40,7 @@ def measure() -> Report:
     figures.append(told("the same: plans", [float(outcome.plans)], ""))
     notes = [
         f"Tasks of 1 to 16 devices and log-normal length on {NODES} nodes of {DEVICES_EACH}; Philly on {PHILLY_NODES} "
-        "such nodes, all 109 days. Each end and each arrival is planned for, but for at most 10,000 plans in a backlog."
+        "such nodes, all 109 days. Arrivals wait for the next end while others wait."
     ]
     return Report(name="scheduling_simulation", title="Simulation", figures=figures, notes=notes)
 
