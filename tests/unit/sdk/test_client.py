@@ -52,6 +52,15 @@ def test_the_status_is_a_model(platform: FakePlatform) -> None:
     assert (status.core.pid, status.core.started_at) == (7, datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def test_tasks_are_listed_page_by_page(platform: FakePlatform) -> None:
+    def task(name: str) -> dict[str, object]:
+        spec = {"owner_kind": "job", "owner_name": "train", "task_kind": "a/b/1", "program": {"command": ["true"]}}
+        return {"kind": "task", "metadata": {"id": name, "name": name}, "spec": spec, "status": {}}
+
+    platform.on("GET", f"{PROJECT}/tasks", page(task("task-2"), following="task-2"), page(task("task-1")))
+    assert [one.id for one in platform.client.tasks()] == ["task-2", "task-1"]
+
+
 def test_events_are_listed_or_followed_from_where_they_stopped(platform: FakePlatform) -> None:
     path = f"{PROJECT}/events"
     platform.on("GET", path, page(EVENT))
