@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,9 @@ def test_an_unknown_ending_or_folder_is_refused_before_anything_is_replayed(tmp_
         prepare(tmp_path / "a.pdf")
     with pytest.raises(InvalidInput, match="There is no folder"):
         prepare(tmp_path / "none" / "a.svg")
+
+
+def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as if it were not installed
+    with pytest.raises(InvalidInput, match=r"not installed\. Install it with: pip install 'lepton-ai\[plot\]'"):
+        prepare(tmp_path / "a.svg")
