@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
 )
 from lepton_ai.settings import Settings
 from lepton_ai.types.node import Node, NodeState
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task, TaskState
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
@@ -89,7 +90,8 @@ class SnapshotBuilder:
             name=task.spec.owner_name,
             demand=_demand(task),
             weight=weight_of(task),
-            submitted_at=task.status.submitted_at or task.metadata.created_at or now,
+            # What earlier attempts did is not waited for.
+            submitted_at=(task.status.submitted_at or task.metadata.created_at or now) + task.spec.done,
             expectations=expectations,
             is_service=task.spec.is_service,
             restart=_restart(task),
@@ -101,7 +103,7 @@ class SnapshotBuilder:
         known = self._held.get(task.id)
         if known is not None and known[0] == task.metadata.version and not _is_overdue(known[1].expected_end, now):
             return known
-        running = running_task(task)
+        running = running_task(task, None if task.spec.preemptible is None else _left(task, self._expect(task)))
         is_ending = task.status.state is TaskState.STOPPING
         if self._remaining is not None and not is_ending and _is_overdue(running.expected_end, now):
             running = _outlived(running, self._remaining(task, now), now)
@@ -145,8 +147,8 @@ def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectat
     }
 
 
-def running_task(task: Task) -> RunningTask:
-    """Return a task that holds something as the scheduler sees it."""
+def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) -> RunningTask:
+    """Return a task that holds something as the scheduler sees it; `expected` is what it would take if it waited."""
     begin, held = task.status.started_at or task.metadata.updated_at, task.status.allocations
     if task.status.state is TaskState.STOPPING:
         told = task.metadata.updated_at
@@ -158,16 +160,43 @@ def running_task(task: Task) -> RunningTask:
     p80 = min(task.status.terms.get("expected_seconds_p80", median), FOREVER_SECONDS)
     end, restart, stake = begin + timedelta(seconds=p80), _restart(task), None
     if restart is not None:
-        expected = {"": Expectation(median, p80, "measured")}
-        stake = Stake(weight_of(task), expected, as_of=begin, since=begin, restart=restart)
+        here = Expectation(median, p80, "measured")
+        waited = begin - (task.status.submitted_at or begin) - task.spec.done
+        stake = Stake(
+            weight_of(task),
+            _elsewhere(here, _placed(held), expected or {}),
+            as_of=begin,
+            since=begin,
+            restart=restart,
+            waited_seconds=max(waited.total_seconds(), 0.0),
+        )
     return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task), stake)
 
 
 def _outlived(running: RunningTask, left: Expectation, now: datetime) -> RunningTask:
     """Return a task that runs beyond its expected end, with what is still to come of it as it is seen now."""
     seconds = min(max(left.p80, OVERDUE_SECONDS_MIN), FOREVER_SECONDS)
-    stake = replace(running.stake, expectations={"": left}, as_of=now) if running.stake else None
+    stake = running.stake
+    if stake is not None:
+        expected = _elsewhere(left, _placed(running.allocations), stake.expectations)
+        stake = replace(stake, expectations=expected, as_of=now)
     return replace(running, expected_end=now + timedelta(seconds=seconds), stake=stake)
+
+
+def _placed(held: Sequence[Allocation]) -> str:
+    """Return the class that a task holds; "" for several."""
+    classes = {allocation.resource_class for allocation in held}
+    return classes.pop() if len(classes) == 1 else ""
+
+
+def _elsewhere(here: Expectation, placed: str, expected: Mapping[str, Expectation]) -> Mapping[str, Expectation]:
+    """Return what a task takes by class: where it was `placed` what was expected then, elsewhere in proportion."""
+    known = expected.get(placed, expected.get(""))
+    if known is None or not known.median > 0:
+        return {"": here}
+    factor = here.median / known.median
+    others = {name: Expectation(e.median * factor, e.p80 * factor, e.source) for name, e in expected.items()}
+    return {**others, placed: here}
 
 
 def _restart(task: Task) -> Restart | None:

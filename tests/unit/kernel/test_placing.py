@@ -252,6 +252,17 @@ def test_a_waiting_task_is_looked_at_again_once_more_is_known_of_its_kind() -> N
     assert then[0].expectations[""].median == 600.0
 
 
+def test_what_is_left_of_a_running_task_is_told_for_each_class_in_proportion() -> None:
+    known = {"": Expectation(100.0, 200.0, "guessed"), "cpu-slow": Expectation(400.0, 800.0, "measured")}
+    (long,) = (one for one in crowded_world().tasks.values() if one.id == "long")
+    (running,) = SnapshotBuilder(SETTINGS, lambda _task: known).build((), [long], later(10)).running
+    assert running.stake is not None
+    seconds = {name: expected.median for name, expected in running.stake.expectations.items()}
+    placed = long.status.allocations[0].resource_class
+    assert seconds == {placed: 9000.0, "": 9000.0, "cpu-slow": 36_000.0}
+    assert running.stake.waited_seconds >= 0.0
+
+
 def test_the_end_of_a_task_that_outlives_it_moves() -> None:
     late = task(state=TaskState.RUNNING, status={"started_at": later(0), "expected_seconds": 60.0})
     builder = SnapshotBuilder(SETTINGS, lambda _task: GUESS, lambda _task, _now: Expectation(50.0, 200.0, "measured"))

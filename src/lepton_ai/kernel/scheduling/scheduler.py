@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Placement,
     Plan,
     Policy,
-    Preemption,
     RunningTask,
     Snapshot,
     Stake,
@@ -35,11 +35,11 @@ from lepton_ai.kernel.scheduling.snapshot import (
 )
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.kernel.scheduling.waits import Outlook, waits_of
-from lepton_ai.kernel.scheduling.walk import HEAD_ROWS, Making, Started, Walk
+from lepton_ai.kernel.scheduling.walk import HEAD_ROWS, Started, Walk
+from lepton_ai.kernel.scheduling.why import making_room, why_this
 
 FREED_MAX = 64  # if more nodes have room again, every shape is looked at anew
 SHAPES_MAX = 10_000  # of about 1 kB each = 10 MB
-RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
 
 
 class Scheduler:
@@ -199,12 +199,12 @@ class Scheduler:
         turn.take(walk, self._occupancy, everyone)
         for number in walk.full:
             self._is_open[number] = False
-        rank = _ranks(ranking, len(walk.started) + len(walk.blocked), len(self._waiting))
+        rank = ranking.ranks(len(walk.started) + len(walk.blocked))
         placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
         outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
-        preemptions = tuple([one for making in walk.making for one in self._preemptions(making)])
+        made = [making_room(making, self._waiting.tasks[making.row], self.policy) for making in walk.making]
         waits = turn.in_words(waits_of(walk.blocked, outlook))
-        plan = Plan(placements, waits, preemptions + turn.preemptions)
+        plan = Plan(placements, waits, (*chain(*made), *turn.preemptions))
         self._fresh.clear()
         self._carry_out(plan, now)
         return plan
@@ -222,14 +222,6 @@ class Scheduler:
             self.run(stopping(self._running[preemption.task_id], now))
         for name in sorted({preemption.for_task for preemption in plan.preemptions} & self._waiting.row_of.keys()):
             self.submit(replace(self._waiting.tasks[self._waiting.row_of[name]], has_claim=True))
-
-    def _preemptions(self, making: Making) -> list[Preemption]:
-        row, exchange = making
-        task = self._waiting.tasks[row]
-        terms = {"saved": exchange.saved, "cost": exchange.cost, "gain": self.policy.preemption_gain}
-        saved, cost = in_words(exchange.saved), in_words(exchange.cost)
-        sentence = f"makes room for '{task.name}': that saves {saved} of weighted waiting and costs {cost}"
-        return [Preemption(victim, task.id, sentence, terms) for victim in exchange.victims]
 
     def _group_of_running(self, task_id: str) -> Group | None:
         demand = self._running[task_id].demand
@@ -276,7 +268,7 @@ class Scheduler:
         where = f"node {allocations[0].node}" if len(allocations) == 1 else f"{len(nodes)} nodes"
         length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
         best = self._waiting.choices[row][0][1]
-        why = why_here(self._market, task.id) or _why_this(group, choice[1], best, allocations[0].resource_class)
+        why = why_here(self._market, task.id) or why_this(group, choice[1], best, allocations[0].resource_class)
         terms |= terms_of(self._market, task.id)
         return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
 
@@ -300,23 +292,3 @@ def stopping(task: RunningTask, now: datetime) -> RunningTask:
 
 def _moment(end: datetime | None) -> float:
     return math.inf if end is None else end.timestamp()
-
-
-def _ranks(ranking: Ranking, asked: int, everyone: int) -> Callable[[int], int]:
-    """Return what tells the rank of a row: counted if few are asked for, else read off the sorted queue."""
-    if asked <= RANKED_MAX:
-        return ranking.rank
-    places = {row: rank for rank, row in enumerate(ranking.order(np.arange(everyone)), start=1)}
-    return places.__getitem__
-
-
-def _why_this(group: Group, taken: int, best: int, resource_class: str) -> str:
-    pool, classes = group.options[taken].pool, sum(len(tier.options) for tier in group.tiers)
-    if classes == 1:
-        return f"{pool.name}, the only class that fits"
-    if any(len(tier.options) > 1 and taken == tier.joined[0] for tier in group.tiers):
-        return f"{resource_class}; of {classes} classes that fit, this takes least from others"
-    if taken == best:
-        return f"{pool.name}, the best of {classes} classes that fit"
-    busy = "every node without accelerators" if pool.takes_device_room else group.options[best].pool.name
-    return f"{pool.name}; {busy} is busy, and waiting for it would take longer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
 Floats = npt.NDArray[np.float64]
 
 START_ROWS = 64
+RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
 _COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line", "_claims")
 STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
 CLAIMING = 1e35  # above all who starve
@@ -142,6 +143,13 @@ class Ranking:
         twins = equals[self.since[equals] == since].tolist()
         before = sum(self.tasks[twin].id < name for twin in twins) if len(twins) > 1 else 0
         return 1 + int(np.count_nonzero(self.key > key)) + older + before
+
+    def ranks(self, asked: int) -> Callable[[int], int]:
+        """Return what tells the rank of a row: counted if few are `asked` for, else read off the sorted queue."""
+        if asked <= RANKED_MAX:
+            return self.rank
+        places = {row: rank for rank, row in enumerate(self.order(np.arange(len(self.key))), start=1)}
+        return places.__getitem__
 
     def terms(self, row: int, choice: Choice | None = None, share: float = 0.0) -> dict[str, float]:
         """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from lepton_ai.kernel.scheduling.classes.auction import NONE
 from lepton_ai.kernel.scheduling.classes.decision import Rows
-from lepton_ai.kernel.scheduling.expectation import SECONDS_MIN, WEIGHT_MAX
+from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, WEIGHT_MAX
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.groups import Choice, Group, choices_of
 from lepton_ai.kernel.scheduling.held import OVERDUE_SECONDS_MIN, SOON_SECONDS
@@ -92,7 +92,7 @@ class Members:
             member,
             held=held,
             waited=stake.waited_seconds,
-            restart_seconds=max(stake.restart.seconds, 0.0),
+            restart_seconds=_usable(stake.restart.seconds),
             began=stake.since.timestamp(),
             done=0.0 if stake.restart.resumes else max((stake.as_of - stake.since).total_seconds(), 0.0),
             running=task,
@@ -179,3 +179,8 @@ class Members:
             return NONE
         name = next(iter(classes))
         return self.kinds.index(name) if name in self.kinds else NONE
+
+
+def _usable(seconds: float) -> float:
+    """Return seconds that can be reckoned with; nonsense costs nothing."""
+    return min(seconds, SECONDS_MAX) if seconds > 0 else 0.0  # NaN is not above 0

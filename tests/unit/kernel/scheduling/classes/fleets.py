@@ -152,7 +152,8 @@ def busy_fleets(draw: st.DrawFn) -> Snapshot:
     running = []
     for placement in scheduler.plan(NOW).placements:
         task = first[placement.task_id]
-        runs = on(task, placement, resumes=draw(st.booleans()))
+        odd = replace(task, restart=Restart(draw(st.sampled_from([0.0, 60.0, -1.0, float("nan"), float("inf")]))))
+        runs = on(odd, placement, resumes=draw(st.booleans()), ran=draw(st.sampled_from([0.0, 1e6])))
         runs = replace(runs, id=f"r-{task.id}")
         running.append(draw(st.sampled_from([runs, runs, runs, replace(runs, stake=None)])))
     waiting = tuple(
