@@ -236,4 +236,9 @@ def _lives(status: EstimateStatus) -> Lives:
 
 
 def _status(runs: Estimate, lives: Lives) -> EstimateStatus:
-    return EstimateStatus(count=runs.count, mean_log=runs.mean_log, variance_log=runs.variance_log, ended=lives.ended)
+    return EstimateStatus(
+        count=runs.count,
+        mean_log=runs.mean_log,
+        variance_log=runs.variance_log,
+        ended=lives.ended,
+    )

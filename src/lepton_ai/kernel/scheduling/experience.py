@@ -33,6 +33,7 @@ from lepton_ai.kernel.scheduling.statement import Z80, Honesty, believe, check, 
 ALIVE_SECONDS = 300.0  # how old the ages of running tasks may be: 10,000 of them cost 1 ms to read
 REMEMBERED = 200  # runs, as FORGETTING has it
 OWN_STALE, OTHERS_STALE = 0.05, 0.25  # shares of those that may be new before hazards are reckoned again
+FORECASTS_MAX = 10_000  # of 0.7 kB each with its hazards
 TRUSTED = 0.5  # a statement that makes up so much of an expectation is named as its source
 NONE_ALIVE = np.zeros(BINS)
 TRANSFERRED = ">"  # before a class: runs on all classes, as they would have been on this one
@@ -72,6 +73,7 @@ class Experience:
         self._alive: dict[Key, tuple[float, Floats]] = {}
         self._changes: dict[Key, int] = {}
         self._hazards: dict[tuple[Key, ...], tuple[tuple[int, ...], float, Floats]] = {}
+        self._forecasts: dict[int, tuple[Floats, Forecast]] = {}
         self._guess = guess()
         self._classes: dict[str, set[str]] = {}
         self.speeds = Speeds()
@@ -136,7 +138,7 @@ class Experience:
             source = "stated" if belief.trust >= TRUSTED else source
             found = still_to_come(belief, elapsed / scale)
         else:
-            found = forecast(hazard, elapsed / scale)
+            found = self._forecast(hazard, elapsed / scale)
         mean, median, p80 = widened(found, scale, sigma if is_general else 0.0)
         return Expectation(median, p80, source, mean)
 
@@ -147,6 +149,17 @@ class Experience:
     def table(self, course: Course, classes: Iterable[str]) -> Mapping[str, Speed]:
         """Return how fast such a task is on each of `classes`."""
         return self.speeds.table(course.kind, {*classes})
+
+    def _forecast(self, hazard: Floats, elapsed: float) -> Forecast:
+        """Return the forecast; that of tasks that wait is kept for as long as their hazards are."""
+        if elapsed > 0:
+            return forecast(hazard, elapsed)
+        known = self._forecasts.get(id(hazard))
+        if known is None or known[0] is not hazard:
+            if len(self._forecasts) > FORECASTS_MAX:
+                self._forecasts.clear()
+            known = self._forecasts[id(hazard)] = hazard, forecast(hazard)
+        return known[1]
 
     def _factor(self, course: Course, resource_class: str) -> tuple[float, float]:
         """Return how much longer than on the middle of its like such a task takes on one class, and the log-spread."""

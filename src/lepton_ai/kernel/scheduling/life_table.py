@@ -23,6 +23,7 @@ BINS_PER_OCTAVE = 2
 BINS = 68  # from 2 ** -7 s = 8 ms to 2 ** 27 s = 4 years; one row of floats: 544 bytes
 LOWEST = -7  # octaves
 FORGETTING = 0.995  # what a past run counts after the next one: about 200 are remembered
+FORGOTTEN = 1e-4  # what is left of a run after so many others that it no longer counts
 PULL = 1.0  # the more general level weighs as much as one run in each bin
 GUESS_SECONDS, GUESS_SIGMA = 600.0, 1.5  # before any run: log-normal, half of all tasks between 4 minutes and 27
 HAZARD_MAX = 1.0 - 1e-9
@@ -71,10 +72,14 @@ def learn(previous: Lives | None, seconds: float) -> Lives:
     before = previous or Lives()
     if not SECONDS_MIN <= seconds <= SECONDS_MAX:
         return before
-    ended = {number: round(count * FORGETTING, 6) for number, count in before.ended}
     number = bin_of(seconds)
-    ended[number] = ended.get(number, 0.0) + 1.0
-    return Lives(tuple(sorted(item for item in ended.items() if item[1] > 0)))
+    kept = [(one, count * FORGETTING) for one, count in before.ended if count > FORGOTTEN]
+    at = next((row for row, (one, _) in enumerate(kept) if one >= number), len(kept))
+    if at < len(kept) and kept[at][0] == number:
+        kept[at] = number, kept[at][1] + 1.0
+    else:
+        kept.insert(at, (number, 1.0))
+    return Lives(tuple(kept))
 
 
 def bin_of(seconds: float) -> int:
