@@ -179,9 +179,11 @@ class Experience:
     def _chain(self, course: Course, resource_class: str) -> tuple[Key, ...]:
         """Return the keys to ask: what a kind did on other classes stands for this one by what they differ."""
         keys = course.keys(resource_class)
-        others = self._classes.get(course.kind, set()) - {resource_class}
-        if not resource_class or not others:
+        classes = self._classes.get(course.kind)
+        if not resource_class or not classes:
             return keys
+        if len(classes) == 1 and resource_class in classes:
+            return keys[:-1]  # all its runs were on this class, so that both tables are one
         return (*keys[:-2], (course.kind, TRANSFERRED + resource_class), keys[-1])
 
     def _hazard(self, keys: tuple[Key, ...], now: float) -> Floats:

@@ -100,7 +100,7 @@ def alive(elapsed: Iterable[float]) -> Floats:
 def particular(belief: Floats, level: Level) -> Floats:
     """Return the hazards of a key, given those of the more general one."""
     # A run that ended in a bin was at risk there; one that is in it now has been so for half of it on average.
-    exposed = _from_here_on(level.ended) + _from_here_on(level.alive) - 0.5 * level.alive
+    exposed = _from_here_on(level.ended + level.alive) - 0.5 * level.alive
     found: Floats = (level.ended + PULL * belief) / (exposed + PULL)
     return found
 
