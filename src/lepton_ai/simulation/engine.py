@@ -130,7 +130,8 @@ class _Play:
             while (upcoming := self._next()) <= now:
                 self._happen(upcoming)
                 self._happened = upcoming
-            self._carry_out(self._plan(now), now)
+            if self._waiting:  # or else there is nothing to decide
+                self._carry_out(self._plan(now), now)
             if self._waiting and math.isinf(self._next()):
                 # Nothing runs and nothing comes: whoever is not started now never is.
                 self._carry_out(self._plan(now, everybody=True), now)
