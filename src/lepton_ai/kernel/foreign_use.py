@@ -27,6 +27,7 @@ class ForeignUse:
         self._samples: dict[Place, deque[tuple[datetime, int]]] = {}
         self._foreign: dict[Place, int] = {}
         self._looked_at: datetime | None = None
+        self.changes = 0  # how often what `of` tells has changed
 
     def note(self, nodes: Iterable[NodeObservation], tasks: Collection[Task], now: datetime) -> None:
         """Take in a sample of each node, given the tasks that hold something there."""
@@ -35,6 +36,7 @@ class ForeignUse:
         self._looked_at = now
         held, busy = _held(tasks)
         seen: set[Place] = set()
+        before = dict(self._foreign)
         for node in nodes:
             totals = {device.id: device.memory_bytes for device in node.hardware.devices}
             used = node.use.memory_used_bytes - held[node.name]
@@ -46,6 +48,7 @@ class ForeignUse:
         for place in self._samples.keys() - seen:
             del self._samples[place]
             self._foreign.pop(place, None)
+        self.changes += before != self._foreign
 
     def of(self, node: str, device: str = "") -> int:
         """Return the bytes that are used there by others, in steps; 0 if nobody knows."""

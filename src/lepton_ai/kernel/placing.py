@@ -3,52 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from datetime import datetime
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel import tasks
 from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.kernel.clock import Clock
+from lepton_ai.kernel.follower import Follower, Objects
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import NodeObservation, Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
-from lepton_ai.types.base import AnyObject, Reason
+from lepton_ai.kernel.telling import RENEW_REASON, Telling
+from lepton_ai.types.base import Reason
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task, TaskState
 
-T = TypeVar("T", bound=AnyObject)
-
-# A waiting task's sentence names its place in the queue, which changes all the time; the stored one is renewed at most
-# this often, and `lepton explain` asks for the present one.
 PAUSE_FACTOR = 2  # pauses between plans, in units of the time that the last one took
 OF_ENDING = frozenset({"expected_seconds", "expected_seconds_p80"})  # they say nothing of what runs until stopped
-RENEW_REASON = timedelta(seconds=30)
-
-
-class Objects(Protocol):
-    """The part of the world that placing looks at."""
-
-    def all(self, kind: type[T]) -> Collection[T]:
-        """Return every live object of the kind."""
-
-    def get(self, kind: type[T], object_id: str) -> T | None:
-        """Return the object of that id."""
 
 
 class Placing:
     """Keeps the scheduler's picture of the world up to date, and skips worlds that have not changed."""
 
     def __init__(self, builder: SnapshotBuilder, policy: Policy, clock: Clock) -> None:
-        self._builder = builder
         self.policy = policy
         self.is_paused = False  # while the platform shuts down, nothing new starts
-        self._scheduler = Scheduler(policy=policy)
+        self._builder = builder
+        self._follower = Follower(builder, policy)
+        self._telling = Telling()
         self._last: tuple[Snapshot, Plan] | None = None
         self._whole: tuple[Snapshot, Plan] | None = None
-        self._told: dict[str, tuple[str, datetime]] = {}
         self._clock = clock
         self._rest_until: datetime | None = None
         self.put_off_until: datetime | None = None  # when the last call asked to be repeated, if it did
@@ -84,37 +69,32 @@ class Placing:
         if self.is_paused or self.put_off_until is not None:
             return []
         began = self._clock.now()
-        snapshot = self._builder.build(world.all(Node), world.all(Task), now, crowded)
-        if self._last is not None and not _acts(self._last[1]) and _is_same(snapshot, self._last[0]):
-            return []  # A plan that placed something changes the world; if it did not, it was not carried out.
-        plan = self._plan(snapshot, [one.id for one in snapshot.waiting if self._is_due(one.id, world, now)])
+        follower = self._follower
+        follower.follow(world, now, crowded)
+        due = self._telling.due(follower.waiting, follower.looked_at, world, now)
+        if not due and self._is_settled(now):
+            return []
+        snapshot = follower.snapshot(now)
+        plan = follower.plan(now, due)
         # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
         # of the loop's time would go into plans that differ in one place.
         self._rest_until = began + (self._clock.now() - began) * (1 + PAUSE_FACTOR)
         self._last = snapshot, plan
-        addresses = {node.name: node.status.address for node in world.all(Node)}
+        addresses = {node.name: node.status.address for node in world.all(Node)} if plan.placements else {}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]
         changes += _make_room(world, plan)
         claims = {one.for_task for one in plan.preemptions}
         changes += [self._tell(world, wait, now) for wait in plan.waits if wait.task_id not in claims]
-        self._told = {one.id: self._told[one.id] for one in snapshot.waiting if one.id in self._told}
         return [change for change in changes if change is not None]
 
-    def _plan(self, snapshot: Snapshot, tell: Collection[str]) -> Plan:
-        try:
-            self._scheduler.follow(snapshot)
-            return self._scheduler.plan(snapshot.now, tell)
-        except Exception:
-            # What it remembers may be half of a change: it begins anew.
-            self._scheduler = Scheduler(policy=self.policy)
-            raise
-
-    def _is_due(self, task_id: str, world: Objects, now: datetime) -> bool:
-        """Tell whether a task has to be told (anew) why it waits."""
-        told, task = self._told.get(task_id), world.get(Task, task_id)
-        return (
-            told is None or now - told[1] >= RENEW_REASON or (task is not None and task.status.reason.code != told[0])
-        )
+    def _is_settled(self, now: datetime) -> bool:
+        """Tell whether a plan would say what the last one said."""
+        # A plan that placed something changes the world; if it did not, it was not carried out.
+        if self._last is None or _acts(self._last[1]):
+            return False
+        # Time alone matters to ageing and reservations, though not soon.
+        is_recent = now - self._last[0].now < RENEW_REASON
+        return not self._follower.waiting or (is_recent and not self._follower.has_changed)
 
     def _start(
         self, world: Objects, placement: Placement, runtime: Runtime, addresses: Mapping[str, str]
@@ -144,10 +124,9 @@ class Placing:
         task = world.get(Task, wait.task_id)
         if task is None:
             return None
-        told, reason = self._told.get(wait.task_id), task.status.reason
-        if told is not None and told[0] == wait.refusal == reason.code and now - told[1] < RENEW_REASON:
+        reason = task.status.reason
+        if not self._telling.is_new(wait.task_id, wait.refusal, reason.code, now):
             return None
-        self._told[wait.task_id] = (wait.refusal, now)
         newest = Reason(code=wait.refusal.value, sentence=wait.sentence)
         return update(task.with_status(reason=newest)) if newest != reason else None
 
@@ -172,10 +151,3 @@ def _make_room(world: Objects, plan: Plan) -> list[Change]:
             reason = Reason(code="making_room", sentence=sentences.get(name, "Others are stopped to make room for it."))
             changes.append(update(task.with_status(has_claim=True, reason=reason)))
     return changes
-
-
-def _is_same(new: Snapshot, old: Snapshot) -> bool:
-    """Tell whether nothing but the time has changed, and that by less than matters to ageing and reservations."""
-    if new.now - old.now >= RENEW_REASON:
-        return False
-    return not new.waiting or (new.waiting, new.running, new.nodes) == (old.waiting, old.running, old.nodes)

@@ -72,10 +72,29 @@ class SnapshotBuilder:
         self._held = {task.id: self._running(task, now) for task in running}
         return Snapshot(
             now=now,
-            nodes=tuple(self._node(node, node.name in closed) for node in sorted(nodes, key=lambda node: node.name)),
+            nodes=self.nodes(nodes, closed),
             waiting=tuple(known.view for known in views.values()),
             running=tuple(view for _, view in self._held.values()),
         )
+
+    def nodes(self, nodes: Collection[Node], closed: Collection[str] = ()) -> tuple[NodeView, ...]:
+        """Return the views of nodes, by name; nothing may start on the `closed` ones."""
+        return tuple(self._node(node, node.name in closed) for node in sorted(nodes, key=lambda node: node.name))
+
+    def waiting(self, task: Task, now: datetime) -> WaitingTask:
+        """Return the view of one task that waits."""
+        known = self._views[task.id] = self._view(task, now)
+        return known.view
+
+    def running(self, task: Task, now: datetime) -> RunningTask:
+        """Return the view of one task that holds something."""
+        known = self._held[task.id] = self._running(task, now)
+        return known[1]
+
+    def forget(self, task_id: str) -> None:
+        """Forget the views of a task that neither waits nor holds anything."""
+        self._views.pop(task_id, None)
+        self._held.pop(task_id, None)
 
     def _view(self, task: Task, now: datetime) -> _View:
         known = self._views.get(task.id)

@@ -26,6 +26,7 @@ class World:
         self._live: defaultdict[str, dict[str, Any]] = defaultdict(dict)  # by kind
         self._tasks: defaultdict[str, dict[str, Task]] = defaultdict(dict)
         self._deleted: dict[str, Task] = {}
+        self._changed: set[str] = set()
         self.index = TaskIndex()
 
     def refresh(self) -> set[str]:
@@ -79,6 +80,11 @@ class World:
         """Return the ids of every live object of the kind."""
         return set(self._live[kind])
 
+    def changed_tasks(self) -> set[str]:
+        """Return the ids of the tasks that changed since the last call (for placing)."""
+        changed, self._changed = self._changed, set()
+        return changed
+
     def tasks_of(self, owner_id: str) -> Sequence[Task]:
         """Return the tasks of a live owner, oldest first: by attempt, and by index within it."""
         # Not by id: ids count in decimal without leading zeros, so that attempt 10 would come before attempt 9.
@@ -107,11 +113,13 @@ class World:
         if isinstance(thing, Task):
             self._tasks[thing.metadata.owner_id][thing.id] = thing
             self.index.put(thing)
+            self._changed.add(thing.id)
 
     def _drop(self, thing: AnyObject) -> None:
         self._objects.pop(thing.id, None)
         self._live[thing.KIND].pop(thing.id, None)
         self.index.drop(thing.id)
+        self._changed.add(thing.id)
         owned = self._tasks.get(thing.metadata.owner_id)
         if owned is not None:
             owned.pop(thing.id, None)

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from lepton_ai.kernel.change import Change
-from lepton_ai.kernel.placing import RENEW_REASON, Placing
+from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.scheduling.snapshot import Expectation, Policy
+from lepton_ai.kernel.telling import RENEW_REASON
 from lepton_ai.testing.fakes import FakeClock
 from lepton_ai.testing.machines import machine
 from lepton_ai.testing.platform import SETTINGS
@@ -37,6 +38,9 @@ class World:
     def get(self, kind: type[T], object_id: str) -> T | None:
         found = self.tasks.get(object_id)
         return found if isinstance(found, kind) else None
+
+    def changed_tasks(self) -> set[str]:
+        return set(self.tasks)
 
     def take(self, changes: Sequence[Change]) -> None:
         self.tasks |= {c.object.id: c.object for c in changes if isinstance(c.object, Task)}
