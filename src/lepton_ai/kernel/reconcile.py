@@ -37,6 +37,8 @@ Result = TypeVar("Result")
 ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
+LONG_DECISION = timedelta(milliseconds=20)  # of wall time: other threads may have had some of it
+REST_FACTOR = 2  # a decision that took long (an array of 10,000 tasks) is not asked for again before twice that time
 PRUNE = "prune"  # not an object either: the key under which a pruning that failed is due again
 PRUNE_EVERY = timedelta(days=1)
 PLAN = "plan"  # not an object: the key under which the next plan is due
@@ -69,6 +71,7 @@ class Loop:
         self._asked: set[str] = set()
         self._dirty: set[str] = set()
         self._due: dict[str, datetime] = {}
+        self._rests: dict[str, datetime] = {}
         self._dependents: dict[str, set[str]] = {}
         self._backoff = Backoff()
         self._next_resync = parts.clock.now()
@@ -192,14 +195,20 @@ class Loop:
                 self._dirty.update(dirty[place:])
                 self._woken.set()
                 break
+            rest = self._rests.pop(object_id, now)
+            if rest > now:
+                self._due[object_id] = self._rests[object_id] = rest
+                continue
             thing = self._world.by_id(object_id)
             service = self._services.get(thing.KIND) if thing is not None else None
             if thing is None or service is None:
                 continue
+            began = self._parts.clock.now()
             decision = self._guard(object_id, now, partial(service.decide, thing, self._world, now))
             if decision is not None:
                 changes.extend(self._sized(change) for change in decision.changes)
                 self._remember(object_id, decision)
+                self._let_rest(object_id, decision, now, self._parts.clock.now() - began)
         return changes
 
     def _sized(self, change: Change) -> Change:
@@ -215,6 +224,11 @@ class Loop:
             self._due[object_id] = decision.look_again_at
         for other in decision.depends_on:
             self._dependents.setdefault(other, set()).add(object_id)
+
+    def _let_rest(self, object_id: str, decision: Decision, now: datetime, spent: timedelta) -> None:
+        is_unfinished = decision.look_again_at is not None and decision.look_again_at <= now
+        if spent >= LONG_DECISION and not is_unfinished:
+            self._rests[object_id] = now + spent * (1 + REST_FACTOR)
 
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
         for task in list(self._world.index.moving.values()):

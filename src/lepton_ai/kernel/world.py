@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from lepton_ai.kernel.change import Committed, Seen
@@ -14,6 +15,7 @@ from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
 
 T = TypeVar("T", bound=AnyObject)
+_ATTEMPT_AND_INDEX = attrgetter("spec.attempt", "spec.index")
 
 
 class World:
@@ -88,7 +90,7 @@ class World:
     def tasks_of(self, owner_id: str) -> Sequence[Task]:
         """Return the tasks of a live owner, oldest first: by attempt, and by index within it."""
         # Not by id: ids count in decimal without leading zeros, so that attempt 10 would come before attempt 9.
-        return sorted(self._tasks.get(owner_id, {}).values(), key=lambda task: (task.spec.attempt, task.spec.index))
+        return sorted(self._tasks.get(owner_id, {}).values(), key=_ATTEMPT_AND_INDEX)
 
     def _take(self, seen: Sequence[Seen]) -> set[str]:
         changed: set[str] = set()

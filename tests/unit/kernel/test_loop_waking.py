@@ -42,6 +42,29 @@ def test_the_loop_rests_until_something_is_due() -> None:
     assert rig.core.loop.seconds_to_next() == pytest.approx(29, abs=1)
 
 
+def test_a_decision_that_took_long_is_not_asked_for_again_before_twice_that_time() -> None:
+    asked: list[str] = []
+
+    class Slow(Confused):
+        def decide(self, thing: AnyObject, view: View, now: object) -> Decision:
+            asked.append(thing.id)
+            rig.clock.advance(timedelta(seconds=1))
+            return Decision()
+
+        def apply(self, view: View, now: object) -> None: ...
+
+    rig = Rig(services=[Service("slow", (Job,), open=lambda _door: Slow())])
+    job = rig.submit()
+    rig.core.loop.try_pass()
+    rig.core.loop.wake(job.id)
+    rig.core.loop.try_pass()
+    assert len(asked) == 1
+    assert rig.core.loop.seconds_to_next() == pytest.approx(2)
+    rig.clock.advance(timedelta(seconds=2))
+    rig.core.loop.try_pass()
+    assert len(asked) == 2
+
+
 def test_a_wake_brings_a_decision_on_the_object_that_it_names() -> None:
     asked: list[str] = []
 

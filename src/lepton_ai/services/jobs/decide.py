@@ -42,10 +42,10 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
     newest = newest_attempts(tasks)
     made: list[Change] = []
     waits: list[datetime] = []
-    ends = Counter((task.spec.index, task.status.outcome) for task in tasks)
+    ends = Counter((task.spec.index, task.status.outcome) for task in tasks if task.status.outcome is not None)
     for index in range(max(1, job.spec.array)):
         last = newest.get(index)
-        if last is not None and not _may_retry(job, last, ends):
+        if last is not None and (last.status.outcome is None or not _may_retry(job, last, ends)):
             continue
         ready_at = _not_before(last, now)
         if ready_at > now:

@@ -19,8 +19,10 @@ def newest_attempts(tasks: Sequence[Task]) -> Mapping[int, Task]:
     """Return the newest attempt of each index."""
     newest: dict[int, Task] = {}
     for task in tasks:
-        if task.spec.index not in newest or task.spec.attempt > newest[task.spec.index].spec.attempt:
-            newest[task.spec.index] = task
+        spec = task.spec
+        known = newest.get(spec.index)
+        if known is None or spec.attempt > known.spec.attempt:
+            newest[spec.index] = task
     return newest
 
 
@@ -32,7 +34,9 @@ def summarise(job: Job, tasks: Sequence[Task], *, pending: int, now: datetime) -
     shown = _shown(newest)
     state = _state(newest, pending)
     ended = state in {JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED}
-    replicas = [replica for task in tasks for replica in task.status.replicas if replica.exit]
+    # Of an array of 10,000, most have not begun: the figures are taken of the others.
+    begun = [task.status for task in tasks if task.status.allocations]
+    replicas = [replica for status in begun for replica in status.replicas if replica.exit]
     return job.status.replace(
         state=state,
         reason=_reason(job, shown, pending),
@@ -40,7 +44,7 @@ def summarise(job: Job, tasks: Sequence[Task], *, pending: int, now: datetime) -
         tasks=_counts(newest, pending),
         replicas=shown.status.replicas,
         limits=next((replica.limits for replica in shown.status.replicas if replica.limits), job.status.limits),
-        started_at=min((t.status.started_at for t in tasks if t.status.started_at), default=None),
+        started_at=min((status.started_at for status in begun if status.started_at), default=None),
         finished_at=max((t.status.finished_at for t in tasks if t.status.finished_at), default=now) if ended else None,
         exit_code=exit_code_of(shown) if ended and shown.status.allocations else None,
         exit_kind=shown.status.outcome if ended else None,
@@ -79,8 +83,9 @@ def _state(newest: Mapping[int, Task], pending: int) -> JobState:
 def _shown(newest: Mapping[int, Task]) -> Task:
     """Return the task whose story is the job's: a failed one, else one that runs or waits, else the first."""
     tasks = [newest[index] for index in sorted(newest)]
-    good = {ExitKind.SUCCEEDED, ExitKind.STOPPED, ExitKind.PREEMPTED, None}
-    failed = next((task for task in tasks if task.status.outcome not in good), None)
+    good = {ExitKind.SUCCEEDED, ExitKind.STOPPED, ExitKind.PREEMPTED}
+    ends = ((task, task.status.outcome) for task in tasks)
+    failed = next((task for task, outcome in ends if outcome is not None and outcome not in good), None)
     return failed or next((task for task in tasks if not task.is_final()), tasks[0])
 
 
@@ -95,7 +100,7 @@ def _reason(job: Job, shown: Task, pending: int) -> Reason:
 
 def _counts(newest: Mapping[int, Task], pending: int) -> ArrayCounts:
     states = [task.status.state for task in newest.values()]
-    outcomes = [task.status.outcome for task in newest.values() if task.is_final()]
+    outcomes = [task.status.outcome for task in newest.values() if task.status.outcome and task.is_final()]
     succeeded, stopped = outcomes.count(ExitKind.SUCCEEDED), outcomes.count(ExitKind.STOPPED)
     waiting = states.count(TaskState.WAITING)
     return ArrayCounts(
