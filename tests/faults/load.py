@@ -15,6 +15,7 @@ from tests.faults.rig import JOBS, PATIENCE_SECONDS, SMALL, Json, Platform
 
 CLIENTS = 3
 PAUSE_SECONDS = 0.03
+BATCH, BATCH_EVERY = 3, 8  # one submission in eight is of three jobs in one request
 STOP_AFTER = 6  # submissions later: most of the jobs to stop run by then, some still wait
 RETRY_SECONDS = 0.05
 MARK = 'echo "$LEPTON_JOB_ID $RANK $LEPTON_TASK_ID $$" >> "$MARKS"; echo "begin $RANK"; '
@@ -82,16 +83,17 @@ class Load:
             number = 0
             while not self._ended.is_set():
                 kind = choices.choices(KINDS, [kind.share for kind in KINDS])[0]
-                job_id = self._submit(client, f"load-{each}-{number}", kind)
+                count = 1 if number % BATCH_EVERY else BATCH
+                job_ids = self._submit(client, f"load-{each}-{number}", kind, count)
                 number += 1
-                to_stop.append(job_id if kind.is_stopped else "")
+                to_stop.extend(job_ids if kind.is_stopped else [""])
                 while len(to_stop) > STOP_AFTER:
                     self._stop(client, to_stop.popleft())
                 time.sleep(PAUSE_SECONDS)
             for job_id in to_stop:
                 self._stop(client, job_id)
 
-    def _submit(self, client: httpx.Client, name: str, kind: Kind) -> str:
+    def _submit(self, client: httpx.Client, name: str, kind: Kind, count: int) -> list[str]:
         spec = {
             "command": ["sh", "-c", MARK + kind.script],
             "env": {"MARKS": str(self._platform.marks)},
@@ -99,10 +101,14 @@ class Load:
             "resources": SMALL,
             "bundle": self._bundle if kind.is_packed else "",
         }
-        job = self._send(client, JOBS, {"metadata": {"name": name}, "spec": spec}, key=name).json()
-        job_id = str(job["metadata"]["id"])
-        self.acknowledged[job_id] = kind
-        return job_id
+        drafts = [{"metadata": {"name": f"{name}-{place}"}, "spec": spec} for place in range(count)]
+        if count > 1:
+            jobs = self._send(client, f"{JOBS}:batch", {"items": drafts}, key=name).json()["items"]
+        else:
+            jobs = [self._send(client, JOBS, drafts[0], key=name).json()]
+        job_ids = [str(job["metadata"]["id"]) for job in jobs]
+        self.acknowledged |= dict.fromkeys(job_ids, kind)
+        return job_ids
 
     def _stop(self, client: httpx.Client, job_id: str) -> None:
         if job_id:
