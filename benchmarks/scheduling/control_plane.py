@@ -75,6 +75,7 @@ def measure() -> Report:
     figures = [
         at_least(f"{TASKS:,} jobs in batches, placed", [one.per_second for one in batches], GOAL, "/s"),
         told("of them accepted", [one.accepted_per_second for one in batches], "/s"),
+        told("of them placed per second of the core's processor time", [1e3 / one.cpu_ms for one in batches], "/s"),
         told("processor time a job", [one.cpu_ms for one in batches], "ms"),
         at_least(f"{TASKS:,} tasks as arrays of {ARRAY:,}, placed", [one.per_second for one in arrays], GOAL, "/s"),
         told("processor time a task", [one.cpu_ms for one in arrays], "ms"),

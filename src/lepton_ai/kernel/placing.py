@@ -77,8 +77,9 @@ class Placing:
         snapshot = follower.snapshot(now)
         plan = follower.plan(now, due)
         # A long queue is planned again no sooner than twice the time that its plan took: with each task that ends, half
-        # of the loop's time would go into plans that differ in one place.
-        self._rest_until = began + (self._clock.now() - began) * (1 + PAUSE_FACTOR)
+        # of the loop's time would go into plans that differ in one place. Where all start, there is nothing to put off.
+        spent = self._clock.now() - began
+        self._rest_until = began + spent * (1 + PAUSE_FACTOR) if follower.waiting else None
         self._last = snapshot, plan
         addresses = {node.name: node.status.address for node in world.all(Node)} if plan.placements else {}
         changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]

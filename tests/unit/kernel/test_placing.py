@@ -184,7 +184,7 @@ class SlowClock(FakeClock):
 
 def test_the_next_plan_waits_for_twice_the_time_that_the_last_one_took() -> None:
     slow = Placing(SnapshotBuilder(SETTINGS, lambda _task: GUESS), Policy(), SlowClock())
-    here, other = world(task("first")), world(task("second"))
+    here, other = world(task("first"), task("waits")), world(task("second"))
     slow.place(here, runtime(), later(0))
 
     assert slow.place(other, runtime(), later(0)) == []
@@ -272,3 +272,12 @@ def test_the_end_of_a_task_that_outlives_it_moves() -> None:
     builder = SnapshotBuilder(SETTINGS, lambda _task: GUESS, lambda _task, _now: Expectation(50.0, 200.0, "measured"))
     ends = [builder.build((), [late], later(at)).running[0].expected_end for at in (0, 59, 61, 100, 300)]
     assert ends == [later(60), later(60), later(261), later(261), later(500)]
+
+
+def test_where_all_start_the_next_plan_need_not_wait() -> None:
+    slow = Placing(SnapshotBuilder(SETTINGS, lambda _task: GUESS), Policy(), SlowClock())
+    here = world(task("first"), threads=2)
+    here.take(slow.place(here, runtime(), later(0)))
+    here.tasks["second"] = task("second")
+
+    assert [change.object.id for change in slow.place(here, runtime(), later(0))] == ["second"]
