@@ -195,10 +195,10 @@ class Loop:
                 self._dirty.update(dirty[place:])
                 self._woken.set()
                 break
-            rest = self._rests.pop(object_id, now)
-            if rest > now:
-                self._due[object_id] = self._rests[object_id] = rest
+            if self._rests.get(object_id, now) > now:
+                self._due[object_id] = self._rests[object_id]
                 continue
+            self._rests.pop(object_id, None)
             thing = self._world.by_id(object_id)
             service = self._services.get(thing.KIND) if thing is not None else None
             if thing is None or service is None:
@@ -226,8 +226,7 @@ class Loop:
             self._dependents.setdefault(other, set()).add(object_id)
 
     def _let_rest(self, object_id: str, decision: Decision, now: datetime, spent: timedelta) -> None:
-        is_unfinished = decision.look_again_at is not None and decision.look_again_at <= now
-        if spent >= LONG_DECISION and not is_unfinished:
+        if spent >= LONG_DECISION and decision.look_again_at != now:  # then there is more of it to be done at once
             self._rests[object_id] = now + spent * (1 + REST_FACTOR)
 
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
