@@ -42,7 +42,9 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
     newest = newest_attempts(tasks)
     made: list[Change] = []
     waits: list[datetime] = []
-    ends = Counter((task.spec.index, task.status.outcome) for task in tasks if task.status.outcome is not None)
+    ends: Counter[tuple[int, ExitKind | None]] = Counter(
+        (task.spec.index, task.status.outcome) for task in tasks if task.status.outcome is not None
+    )
     for index in range(max(1, job.spec.array)):
         last = newest.get(index)
         if last is not None and (last.status.outcome is None or not _may_retry(job, last, ends)):
