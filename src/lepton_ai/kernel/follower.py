@@ -87,7 +87,8 @@ class Follower:
             self._decided.add(one.task_id)
         for made in plan.preemptions:
             self._running[made.task_id] = stopping(self._running[made.task_id], now)
-            self.waiting[made.for_task] = replace(self.waiting[made.for_task], has_claim=True)
+            if made.for_task in self.waiting:  # else one that runs trades its place for a better one
+                self.waiting[made.for_task] = replace(self.waiting[made.for_task], has_claim=True)
             self._decided |= {made.task_id, made.for_task}
         return plan
 
