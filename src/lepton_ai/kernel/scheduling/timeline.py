@@ -68,12 +68,12 @@ class Timeline:
         for row in range(len(more.node)):
             node, ends_in = int(more.node[row]), float(more.ends_in[row])
             start, end = self._span(node)
-            until = start + int(np.searchsorted(self.time[start:end], ends_in, side="left"))
+            until = start + int(np.searchsorted(self.time[start:end], ends_in, side="right"))
             self.cpu[start:until] -= more.cpu[row]
             self.memory[start:until] -= more.memory[row]
             self.devices[start:until] -= more.devices[row]
             if ends_in < math.inf:
-                self._release(start + int(np.searchsorted(self.time[start:end], ends_in, side="right")), more, row)
+                self._release(until, more, row)
         self._views.clear()
 
     def _release(self, at: int, more: Holdings, row: int) -> None:
