@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lepton_ai.api.access import UNKNOWN, Access
+from lepton_ai.api.project_shares import check_nobody_below, check_shares
 from lepton_ai.errors import Conflict, InvalidInput
 from lepton_ai.kernel.change import Change, Note, delete, update
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
@@ -21,6 +22,8 @@ def admit(gate: Access, thing: AnyObject, before: AnyObject | None) -> Sequence[
     """Return what must be committed together with `thing`; raises InvalidInput or Conflict for what cannot be."""
     if isinstance(thing, Project) and thing.name == PLATFORM_PROJECT:
         raise InvalidInput(f"{thing.name!r} stands for the platform itself.", hint="Choose another name.")
+    if isinstance(thing, Project):
+        check_shares(thing, gate.core.live(Project))
     if not isinstance(thing, User):
         return ()
     if thing.name in _NO_USER:
@@ -38,6 +41,7 @@ def release(gate: Access, thing: AnyObject) -> Sequence[Change]:
         note = Note("deleted", f"Its user was deleted by {gate.caller.user}.")
         return [*_keep_an_admin(gate, thing), *(delete(token, note) for token in tokens)]
     if isinstance(thing, Project):
+        check_nobody_below(thing, gate.core.live(Project))
         _check_empty(gate, thing)
         note = Note("changed", f"Project {thing.name} was deleted by {gate.caller.user}.")
         holders = [user for user in gate.core.live(User) if thing.name in user.spec.roles]

@@ -21,6 +21,7 @@ from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
 from lepton_ai.types.base import AnyObject, Label, Metadata, Model, Reason
 from lepton_ai.types.explanation import Explanation, Standing
+from lepton_ai.types.identity import Project
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
@@ -193,12 +194,13 @@ def _ended(task: Task) -> Explanation:
 
 def _snapshot(gate: Access) -> Snapshot:
     core = gate.core
-    return core.snapshots.build(core.live(Node), core.live(Task), core.clock.now())
+    return core.snapshots.build(core.live(Node), core.live(Task), core.clock.now(), (), core.live(Project))
 
 
 def _with_trial(gate: Access, trial: Task) -> tuple[Snapshot, WaitingTask]:
     core = gate.core
-    snapshot = core.snapshots.build(core.live(Node), [*core.live(Task), trial], core.clock.now())
+    tasks = [*core.live(Task), trial]
+    snapshot = core.snapshots.build(core.live(Node), tasks, core.clock.now(), (), core.live(Project))
     return snapshot, next(view for view in snapshot.waiting if view.id == trial.id)
 
 

@@ -16,11 +16,14 @@ from lepton_ai.api.merge_patch import Patch
 from lepton_ai.api.openapi import Listing
 from lepton_ai.api.resources import resources
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
+from lepton_ai.kernel.usage import usages
 from lepton_ai.types.base import Model
 from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node
+from lepton_ai.types.operation import may
 from lepton_ai.types.resource_view import ResourceView
+from lepton_ai.types.share import ProjectUsage
 from lepton_ai.types.task import Task, TaskState
 from lepton_ai.version import VERSION
 
@@ -71,6 +74,14 @@ def _about() -> APIRouter:
     def list_resources(gate: Gate) -> dict[str, Any]:
         """Return every node's CPUs and devices, with what is measured and what is allocated of them."""
         return {"items": resources(gate.core, gate.caller)}
+
+    @router.get("/usage", operation_id="project.usage", responses={200: {"model": Listing[ProjectUsage]}})
+    def list_usage(gate: Gate) -> dict[str, Any]:
+        """Return what each project holds, may hold and has used up, by name; those below it count in it."""
+        core = gate.core
+        world = (core.live(Project), core.live(Task), core.live(Node))
+        items = usages(*world, core.store.spent(), core.clock.now())
+        return {"items": [one for one in items if may(gate.caller.roles, "event.list", one.project)]}
 
     @router.get("/audit", operation_id="audit.list", responses={200: {"model": Listing[AuditRecord]}})
     def list_audit(gate: Gate, after: After = 0, limit: Limit = PAGE) -> dict[str, Any]:

@@ -121,6 +121,7 @@ COMMANDS: Mapping[str, Command] = {
         "node:cordon_node", "Give a machine no new work; what runs there goes on.", ("node.update",)
     ),
     "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.update",)),
+    "node price": Command("node:set_price", "Say what an hour of a machine costs.", ("node.update",)),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
     "secret set": Command(
         "secret:set_secret", "Store a value, read from standard input or a prompt.", ("secret.create",)
@@ -130,7 +131,19 @@ COMMANDS: Mapping[str, Command] = {
     "user create": Command("user:create_user", "Create a user with roles in projects.", ("user.create",)),
     "user list": Command("user:list_users", "List users and their roles.", ("user.list",)),
     "project create": Command("project:create_project", "Create a project.", ("project.create",)),
-    "project list": Command("project:list_projects", "List projects.", ("project.list",)),
+    "project set": Command(
+        "project:set_project",
+        "Change what a project is promised, may hold and may use up.",
+        ("project.update", "project.usage"),
+    ),
+    "project show": Command(
+        "project:show_project",
+        "Show one project: what it holds, may hold and has used up.",
+        ("project.get", "project.usage"),
+    ),
+    "project list": Command(
+        "project:list_projects", "List projects with what each holds and has used up.", ("project.usage",)
+    ),
     "token create": Command("token:create_token", "Make a token for a user; it is shown once.", ("token.create",)),
     "token list": Command("token:list_tokens", "List tokens, without their values.", ("token.list",)),
     "token delete": Command("token:delete_token", "Withdraw a token at once.", ("token.delete",)),

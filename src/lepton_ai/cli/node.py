@@ -72,6 +72,28 @@ def uncordon_node(context: typer.Context, name: NodeName) -> None:
     _set_cordon(context, name, is_cordoned=False)
 
 
+@app.command("price")
+def set_price(
+    context: typer.Context,
+    name: NodeName,
+    price: Annotated[float, typer.Argument(min=0.0, metavar="PRICE", help="Of an hour of all of it.")],
+) -> None:
+    """Say what an hour of a machine costs.
+
+    A task that holds half of what is scarcest there costs half of it.
+
+    \b
+    Example:
+      lepton node price my-machine 2.50
+    """
+    session = session_of(context)
+    node = session.connect().nodes.set_price(name, price)
+    if session.is_json:
+        print_json(node)
+        return
+    typer.echo(f"An hour of node {name} costs {price:g}, for what is placed there from now on.")
+
+
 def _set_cordon(context: typer.Context, name: str, *, is_cordoned: bool) -> None:
     session = session_of(context)
     nodes = session.connect().nodes

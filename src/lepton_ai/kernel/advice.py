@@ -26,7 +26,7 @@ def rank_classes(
     slowest = max((speeds[name].log_time for name in classes_for(snapshot.nodes, trial) if name in speeds), default=0.0)
     for name in classes_for(snapshot.nodes, trial):
         nodes = _only(snapshot.nodes, name, trial)
-        empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=())
+        empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=(), projects=())
         if not schedule(empty, policy).placements:
             continue
         now = schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)

@@ -19,10 +19,11 @@ class Verb(StrEnum):
 
 
 class Note(NamedTuple):
-    """An event to be: a code for machines, a sentence for people."""
+    """An event to be: a code for machines, a sentence for people. It is told in `project`, else in the object's own."""
 
     code: str
     sentence: str
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

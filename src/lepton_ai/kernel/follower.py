@@ -8,10 +8,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from lepton_ai.kernel.queue import ASK_AGAIN, SnapshotBuilder
-from lepton_ai.kernel.scheduling.scheduler import Scheduler, started, stopping
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, RunningTask, Snapshot, WaitingTask
+from lepton_ai.kernel.queue import ASK_AGAIN, SnapshotBuilder, views_of
+from lepton_ai.kernel.scheduling.course import started, stopping
+from lepton_ai.kernel.scheduling.scheduler import Scheduler
+from lepton_ai.kernel.scheduling.snapshot import (
+    NodeView,
+    Plan,
+    Policy,
+    ProjectView,
+    RunningTask,
+    Snapshot,
+    WaitingTask,
+)
 from lepton_ai.types.base import AnyObject
+from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task, TaskState
 
@@ -50,6 +60,7 @@ class Follower:
         self._reviews: list[tuple[datetime, str]] = []  # a heap
         self._review_at: dict[str, datetime] = {}
         self._views: tuple[NodeView, ...] = ()
+        self._projects: tuple[ProjectView, ...] = ()
         self._decided: set[str] = set()
         self._knows_nothing = True
         self.looked_at: Collection[str] = ()  # the ids of the tasks that the last `follow` looked at
@@ -63,6 +74,7 @@ class Follower:
             looked_at = {task.id for task in world.all(Task)}
         try:
             has_changed = self._take_nodes(world.all(Node), frozenset(closed))
+            has_changed |= self._take_projects(world.all(Project))
             for task_id in sorted(looked_at):
                 has_changed |= self._take(task_id, world.get(Task, task_id), now)
         except Exception:
@@ -73,7 +85,7 @@ class Follower:
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return what the next plan is made for."""
-        return Snapshot(now, self._views, tuple(self.waiting.values()), tuple(self._running.values()))
+        return Snapshot(now, self._views, tuple(self.waiting.values()), tuple(self._running.values()), self._projects)
 
     def plan(self, now: datetime, tell: Collection[str]) -> Plan:
         """Decide what starts now; the waits are those of new tasks and of those to `tell`."""
@@ -102,6 +114,14 @@ class Follower:
             return False
         self._views = views
         self._scheduler.set_nodes(views)
+        return True
+
+    def _take_projects(self, projects: Collection[Project]) -> bool:
+        views = views_of(projects)
+        if views == self._projects:
+            return False
+        self._projects = views
+        self._scheduler.set_projects(views)
         return True
 
     def _review(self, task_id: str, moment: datetime) -> None:

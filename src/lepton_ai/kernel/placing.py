@@ -10,6 +10,7 @@ from lepton_ai.kernel import tasks
 from lepton_ai.kernel.change import Change, Note, update
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.follower import Follower, Objects
+from lepton_ai.kernel.prices import price_of
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import NodeObservation, Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
@@ -81,8 +82,8 @@ class Placing:
         spent = self._clock.now() - began
         self._rest_until = began + spent * (1 + PAUSE_FACTOR) if follower.waiting else None
         self._last = snapshot, plan
-        addresses = {node.name: node.status.address for node in world.all(Node)} if plan.placements else {}
-        changes = [self._start(world, placement, runtime, addresses) for placement in plan.placements]
+        nodes = {node.name: node for node in world.all(Node)} if plan.placements else {}
+        changes = [self._start(world, placement, runtime, nodes) for placement in plan.placements]
         changes += _make_room(world, plan)
         claims = {one.for_task for one in plan.preemptions}
         changes += [self._tell(world, wait, now) for wait in plan.waits if wait.task_id not in claims]
@@ -98,7 +99,7 @@ class Placing:
         return not self._follower.waiting or (is_recent and not self._follower.has_changed)
 
     def _start(
-        self, world: Objects, placement: Placement, runtime: Runtime, addresses: Mapping[str, str]
+        self, world: Objects, placement: Placement, runtime: Runtime, nodes: Mapping[str, Node]
     ) -> Change | None:
         task = world.get(Task, placement.task_id)
         if task is None or task.status.state is not TaskState.WAITING:
@@ -116,7 +117,8 @@ class Placing:
             expected_seconds=placement.expected_seconds,
             placement=placement.sentence,
             terms={name: v for name, v in placement.terms.items() if not (task.spec.is_service and name in OF_ENDING)},
-            master_address=addresses.get(node, ""),
+            price_per_hour=price_of(placement.allocations, nodes),
+            master_address=nodes[node].status.address if node in nodes else "",
             master_port=port,
             has_claim=False,
         )

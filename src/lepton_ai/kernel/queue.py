@@ -10,10 +10,12 @@ from typing import NamedTuple
 from lepton_ai.kernel.foreign_use import ForeignUse
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
+    Bounds,
     Demand,
     DeviceView,
     Expectation,
     NodeView,
+    ProjectView,
     Restart,
     RunningTask,
     Snapshot,
@@ -21,8 +23,10 @@ from lepton_ai.kernel.scheduling.snapshot import (
     WaitingTask,
 )
 from lepton_ai.settings import Settings
+from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node, NodeState
-from lepton_ai.types.resources import Allocation
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
+from lepton_ai.types.share import ANY_DEVICE, Amounts
 from lepton_ai.types.task import Task, TaskState
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
@@ -62,9 +66,17 @@ class SnapshotBuilder:
         self._held: dict[str, tuple[int, RunningTask]] = {}
 
     def build(
-        self, nodes: Collection[Node], tasks: Collection[Task], now: datetime, closed: Collection[str] = ()
+        self,
+        nodes: Collection[Node],
+        tasks: Collection[Task],
+        now: datetime,
+        closed: Collection[str] = (),
+        projects: Collection[Project] = (),
     ) -> Snapshot:
-        """Return the snapshot of this moment; nothing may start on the `closed` nodes."""
+        """Return the snapshot of this moment; nothing may start on the `closed` nodes.
+
+        As long as none of `projects` has a share of its own, the queue is one, whoever submitted what.
+        """
         waiting = [t for t in tasks if t.status.state is TaskState.WAITING and not t.spec.stop_requested]
         views = {task.id: self._view(task, now) for task in waiting}
         self._views = views
@@ -75,6 +87,7 @@ class SnapshotBuilder:
             nodes=self.nodes(nodes, closed),
             waiting=tuple(known.view for known in views.values()),
             running=tuple(view for _, view in self._held.values()),
+            projects=views_of(projects),
         )
 
     def nodes(self, nodes: Collection[Node], closed: Collection[str] = ()) -> tuple[NodeView, ...]:
@@ -115,6 +128,7 @@ class SnapshotBuilder:
             is_service=task.spec.is_service,
             restart=_restart(task),
             has_claim=task.status.has_claim,
+            project=task.project,
         )
         return _View(task.metadata.version, now, view)
 
@@ -169,12 +183,13 @@ def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectat
 def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) -> RunningTask:
     """Return a task that holds something as the scheduler sees it; `expected` is what it would take if it waited."""
     begin, held = task.status.started_at or task.metadata.updated_at, task.status.allocations
+    owner, demand, project = task.spec.owner_name, _demand(task), task.project
     if task.status.state is TaskState.STOPPING:
         told = task.metadata.updated_at
         end = told + task.spec.program.grace if told else None
-        return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task))
+        return RunningTask(task.id, owner, held, end, demand, is_stopping=True, project=project)
     if task.spec.is_service or begin is None:
-        return RunningTask(task.id, task.spec.owner_name, held, None, _demand(task))
+        return RunningTask(task.id, owner, held, None, demand, project=project)
     median = min(task.status.expected_seconds, FOREVER_SECONDS)
     p80 = min(task.status.terms.get("expected_seconds_p80", median), FOREVER_SECONDS)
     end, restart, stake = begin + timedelta(seconds=p80), _restart(task), None
@@ -189,7 +204,7 @@ def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) 
             restart=restart,
             waited_seconds=max(waited.total_seconds(), 0.0),
         )
-    return RunningTask(task.id, task.spec.owner_name, held, end, _demand(task), stake)
+    return RunningTask(task.id, owner, held, end, demand, stake, project=project)
 
 
 def _outlived(running: RunningTask, left: Expectation, now: datetime) -> RunningTask:
@@ -233,6 +248,39 @@ def differ(new: Mapping[str, Expectation], old: Mapping[str, Expectation]) -> bo
 
 def _is_overdue(end: datetime | None, now: datetime) -> bool:
     return end is not None and end <= now
+
+
+def views_of(projects: Collection[Project]) -> tuple[ProjectView, ...]:
+    """Return how the scheduler sees the projects: not at all while none has a share of its own."""
+    if not any(one.spec.has_shares() for one in projects):
+        return ()
+    return tuple(_project(one) for one in sorted(projects, key=lambda one: one.name))
+
+
+def _project(project: Project) -> ProjectView:
+    spec, status = project.spec, project.status
+    return ProjectView(
+        name=project.name,
+        parent=spec.parent,
+        quota=_bounds(spec.quota),
+        limit=_bounds(spec.limit),
+        weight=spec.weight,
+        may_borrow=spec.borrow,
+        budget=status.state,
+        budget_text=status.bound,
+        stops=spec.budget.stop,
+    )
+
+
+def _bounds(amounts: Amounts) -> Bounds:
+    return Bounds(
+        None if amounts.cpu is None else round(amounts.cpu * 1000),
+        amounts.memory,
+        {
+            "" if kind == ANY_DEVICE else kind.lower(): round(count * WHOLE_DEVICE_MILLI)
+            for kind, count in amounts.accelerators.items()
+        },
+    )
 
 
 def _demand(task: Task) -> Demand:

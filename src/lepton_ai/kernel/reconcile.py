@@ -22,8 +22,10 @@ from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.nodes import observe_nodes
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.registry import OpenService
+from lepton_ai.kernel.rests import Rests
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.sizing import sized
+from lepton_ai.kernel.spending import Spending
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.task_index import ACTIVE
 from lepton_ai.kernel.world import World
@@ -37,11 +39,9 @@ Result = TypeVar("Result")
 ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
-LONG_DECISION = timedelta(milliseconds=20)  # of wall time: other threads may have had some of it
-REST_FACTOR = 2  # a decision that took long (an array of 10,000 tasks) is not asked for again before twice that time
-PRUNE = "prune"  # not an object either: the key under which a pruning that failed is due again
 PRUNE_EVERY = timedelta(days=1)
-PLAN = "plan"  # not an object: the key under which the next plan is due
+# Not objects: the keys under which a pruning that failed, a look at the budgets, and the next plan are due.
+PRUNE, BUDGETS, PLAN = "prune", "budgets", "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Loop:
         self._asked: set[str] = set()
         self._dirty: set[str] = set()
         self._due: dict[str, datetime] = {}
-        self._rests: dict[str, datetime] = {}
+        self._rests = Rests()
         self._dependents: dict[str, set[str]] = {}
         self._backoff = Backoff()
-        self._next_resync = parts.clock.now()
-        self._next_prune = parts.clock.now()
+        self._spending = Spending(parts.store)
+        self._next_resync = self._next_prune = parts.clock.now()
 
     def use(self, services: Mapping[str, OpenService]) -> None:
         """Give the loop its services, by the kind that each answers for. Call before `run`."""
@@ -137,7 +137,8 @@ class Loop:
         self._commit(self._observe_tasks(seen, nodes.keys(), now))
         # 3. Ask the services about each object that changed.
         self._commit(self._decide(now))
-        # 4. Place what waits.
+        # 4. Look at the budgets, then place what waits.
+        self._review_budgets(now)
         # In one order, so that a simulated history can be replayed.
         strays = sorted(seen.keys() - self._world.index.holders.keys())
         # A node that was away may still run what was given up for lost: it has no room before that has ended.
@@ -195,10 +196,9 @@ class Loop:
                 self._dirty.update(dirty[place:])
                 self._woken.set()
                 break
-            if self._rests.get(object_id, now) > now:
-                self._due[object_id] = self._rests[object_id]
+            if (rest := self._rests.until(object_id, now)) is not None:
+                self._due[object_id] = rest
                 continue
-            self._rests.pop(object_id, None)
             thing = self._world.by_id(object_id)
             service = self._services.get(thing.KIND) if thing is not None else None
             if thing is None or service is None:
@@ -208,7 +208,7 @@ class Loop:
             if decision is not None:
                 changes.extend(self._sized(change) for change in decision.changes)
                 self._remember(object_id, decision)
-                self._let_rest(object_id, decision, now, self._parts.clock.now() - began)
+                self._rests.after(object_id, decision, now, self._parts.clock.now() - began)
         return changes
 
     def _sized(self, change: Change) -> Change:
@@ -225,10 +225,6 @@ class Loop:
         for other in decision.depends_on:
             self._dependents.setdefault(other, set()).add(object_id)
 
-    def _let_rest(self, object_id: str, decision: Decision, now: datetime, spent: timedelta) -> None:
-        if spent >= LONG_DECISION and decision.look_again_at != now:  # then there is more of it to be done at once
-            self._rests[object_id] = now + spent * (1 + REST_FACTOR)
-
     def _act(self, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], now: datetime) -> None:
         for task in list(self._world.index.moving.values()):
             if task.status.state in ACTIVE:
@@ -243,8 +239,8 @@ class Loop:
             reason = Reason(code="tried_again", sentence=f"{error} This is tried again.")
             self._commit([update(task.with_status(reason=reason))] if task.status.reason != reason else [])
             raise
-        now = self._parts.clock.now()
         # One rank is enough: it breaks its gang.
+        now = self._parts.clock.now()
         self._commit([tasks.refuse(task, rank, note, now) for rank, note in list(refused.items())[:1]])
 
     def _let_go(self, strays: Mapping[str, Replica], now: datetime) -> None:
@@ -258,6 +254,11 @@ class Loop:
         for task in self._world.deleted_tasks():
             if self._guard(task.id, now, partial(self._delete_logs, task)):
                 self._world.forget_deleted(task)
+
+    def _review_budgets(self, now: datetime) -> None:
+        changes, again_at = self._spending.review(self._world, now)
+        self._commit(list(changes))
+        self._due |= {BUDGETS: again_at} if again_at is not None else {}
 
     def _prune(self, now: datetime) -> None:
         """Drop old history once a day, in steps while there is more: none keeps the API from writing for long."""
@@ -295,6 +296,5 @@ class Loop:
 
     def seconds_to_next(self) -> float:
         """Return how long the loop may rest if nothing wakes it."""
-        now = self._parts.clock.now()
-        moments = [*self._due.values(), self._next_resync]
-        return 0.0 if self._dirty else max(0.0, (min(moments) - now).total_seconds())
+        left = min([*self._due.values(), self._next_resync]) - self._parts.clock.now()
+        return 0.0 if self._dirty else max(0.0, left.total_seconds())

@@ -10,13 +10,14 @@ from typing import Any, Generic, TypeVar
 from pydantic import JsonValue
 
 from lepton_ai.errors import InvalidInput, Unavailable
-from lepton_ai.sdk.collection import PAGE, Change, Collection, new_key, read
+from lepton_ai.sdk.collection import PAGE, Change, Collection, new_key, read, read_page
 from lepton_ai.sdk.connection import Call, Connection
 from lepton_ai.sdk.listing import Columns, Listing
 from lepton_ai.types.base import AnyObject, Metadata, to_rfc3339
 from lepton_ai.types.event import Event
 from lepton_ai.types.identity import Project, Secret, Token, User
 from lepton_ai.types.node import Node
+from lepton_ai.types.share import ProjectUsage
 
 K = TypeVar("K", bound=AnyObject)
 
@@ -134,9 +135,19 @@ class Projects(Kind[Project]):
         columns: Columns[Project] = Columns(("project", "description"), lambda one: (one.name, one.spec.description))
         super().__init__(Collection(connection, Project), columns)
 
-    def create(self, name: str, description: str = "") -> Project:
-        """Make a project."""
-        return self.collection.create({"metadata": {"name": name}, "spec": {"description": description}})
+    def create(self, name: str, description: str = "", **shares: JsonValue) -> Project:
+        """Make a project; `shares` are parent, quota, limit, weight, borrow and budget, as `update` takes them."""
+        spec: dict[str, JsonValue] = {"description": description, **shares}
+        return self.collection.create({"metadata": {"name": name}, "spec": spec})
+
+    def update(self, name: str, changes: Mapping[str, JsonValue]) -> Project:
+        """Merge `changes` (RFC 7396) into a project's spec: quota, limit, weight, parent, borrow, budget."""
+        return self.collection.update(name, {"spec": dict(changes)})
+
+    def usage(self) -> Listing[ProjectUsage]:
+        """Return what each project holds, may hold and has used up, by name."""
+        items, following = read_page(self.collection.connection, Call("GET", "/api/v1/usage"))
+        return Listing(tuple(read(ProjectUsage, item) for item in items), _USAGE, following)
 
 
 class Nodes(Kind[Node]):
@@ -149,9 +160,26 @@ class Nodes(Kind[Node]):
         """Let what the node runs go on, and give it nothing new."""
         return self.collection.update(name, {"spec": {"cordoned": True}})
 
+    def set_price(self, name: str, price_per_hour: float) -> Node:
+        """Say what an hour of all of the node costs; what tasks are placed there from now on counts by it."""
+        return self.collection.update(name, {"metadata": {"labels": {"price": f"{price_per_hour:g}"}}})
+
     def uncordon(self, name: str) -> Node:
         """Give the node work again."""
         return self.collection.update(name, {"spec": {"cordoned": False}})
+
+
+_USAGE: Columns[ProjectUsage] = Columns(
+    ("project", "CPUs", "devices", "waiting", "device-hours", "money"),
+    lambda one: (
+        one.project,
+        f"{one.held.cpu:g}",
+        f"{one.held.accelerators.get('*', 0.0):g}",
+        str(one.waiting),
+        f"{one.spent.device_seconds / 3600:.2f}",
+        f"{one.spent.money:.2f}",
+    ),
+)
 
 
 def _node(node: Node) -> tuple[str, ...]:

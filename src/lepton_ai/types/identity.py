@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from lepton_ai.types.base import Model, Name, Object, ObjectStatus
+from lepton_ai.types.base import Model, Name, Object, ObjectStatus, check_name
+from lepton_ai.types.share import Amounts, Budget, BudgetState
 
 EVERY_PROJECT = "*"
+
+
+def _check_parent(name: str) -> str:
+    return check_name(name) if name else ""
+
+
+ProjectName = Annotated[str, AfterValidator(_check_parent)]  # or empty: none
 
 
 class Role(StrEnum):
@@ -22,11 +30,31 @@ class Role(StrEnum):
 
 
 class ProjectSpec(Model):
+    """What a team is for and what it shares with others.
+
+    `quota` is promised: others may use it while it lies idle, and give it back when it is wanted (`borrow` tells
+    whether this project does the same with theirs). `limit` is never exceeded. Both hold for the projects below
+    (those that name this one as `parent`) taken together. `weight` shares out what nobody is promised.
+    """
+
     description: str = ""
+    parent: ProjectName = ""
+    quota: Amounts = Amounts()
+    limit: Amounts = Amounts()
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
+    borrow: bool = True
+    budget: Budget = Budget()
+
+    def has_shares(self) -> bool:
+        """Tell whether anything in it matters to the order of the queue."""
+        return self != ProjectSpec(description=self.description)
 
 
 class ProjectStatus(ObjectStatus):
-    pass
+    """`state` tells how far the budget is used up; `bound` names what was reached, such as "its 100 device-hours"."""
+
+    state: BudgetState = BudgetState.OPEN
+    bound: str = ""
 
 
 class Project(Object[ProjectSpec, ProjectStatus]):

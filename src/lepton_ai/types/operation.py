@@ -54,7 +54,7 @@ OPERATIONS: Mapping[str, Permission] = {
     **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),
     **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM, "create delete"),
     # Everybody may ask, and is shown the projects in which they hold a role. What happened there: event.list.
-    **{f"project.{verb}": _SEE_ANYWHERE for verb in ("get", "list", "watch")},
+    **{f"project.{verb}": _SEE_ANYWHERE for verb in ("get", "list", "watch", "usage")},
     **{f"project.{verb}": _RUN_PLATFORM for verb in ("create", "update", "delete")},
     **{f"{kind}.{verb}": _SEE_IN_PROJECT for kind in ("job", "endpoint") for verb in ("logs", "explain")},
     **{f"task.{verb}": _SEE_IN_PROJECT for verb in ("get", "list", "watch", "events", "explain")},

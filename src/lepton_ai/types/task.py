@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
@@ -11,9 +11,11 @@ from pydantic import AwareDatetime, Field, field_validator
 
 from lepton_ai.types.base import Model, Object, ObjectStatus
 from lepton_ai.types.quantity import Duration
-from lepton_ai.types.resources import Allocation, Resources
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation, Resources
+from lepton_ai.types.share import Spent
 
 GANG_MAX = 4096
+HOUR_SECONDS = 3600.0
 DEFAULT_GRACE = timedelta(seconds=10)
 DEFAULT_RESTART, RESTART_MIN = timedelta(minutes=1), timedelta(seconds=1)
 
@@ -147,6 +149,7 @@ class TaskStatus(ObjectStatus):
     master_port: int = 0
     has_claim: bool = False  # others were stopped to make room for it
     outcome: ExitKind | None = None
+    price_per_hour: float = 0.0  # of what it holds, by its nodes' prices when it was placed
 
 
 class Task(Object[TaskSpec, TaskStatus]):
@@ -158,6 +161,17 @@ class Task(Object[TaskSpec, TaskStatus]):
 
     def is_final(self) -> bool:
         return self.status.state is TaskState.FINISHED
+
+    def spent(self, until: datetime) -> Spent:
+        """Return what the task has used up from its first start to its end, or `until` while it runs."""
+        status = self.status
+        if status.started_at is None:
+            return Spent()
+        seconds = max(((status.finished_at or until) - status.started_at).total_seconds(), 0.0)
+        devices = sum(device.share_milli for held in status.allocations for device in held.devices)
+        return Spent(
+            device_seconds=devices / WHOLE_DEVICE_MILLI * seconds, money=status.price_per_hour * seconds / HOUR_SECONDS
+        )
 
     def replica_id(self, rank: int) -> str:
         """Return the id under which the runtime knows one process of this task."""

@@ -62,6 +62,7 @@ node.update admin platform changes
 project.get viewer anywhere sees
 project.list viewer anywhere sees
 project.watch viewer anywhere sees
+project.usage viewer anywhere sees
 project.create admin platform changes
 project.update admin platform changes
 project.delete admin platform changes

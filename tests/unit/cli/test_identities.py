@@ -26,12 +26,11 @@ def test_users_are_listed_with_their_roles(platform: FakePlatform) -> None:
     assert "*=viewer, vision=member" in run(platform, "user", "list").stdout
 
 
-def test_a_project_is_created_and_listed(platform: FakePlatform) -> None:
+def test_a_project_is_created(platform: FakePlatform) -> None:
     vision = thing("project", "vision", {"description": "Cameras"})
-    platform.on("POST", "/api/v1/projects", ok(vision, 201)).on("GET", "/api/v1/projects", page(vision))
+    platform.on("POST", "/api/v1/projects", ok(vision, 201))
     run(platform, "project", "create", "vision", "--description", "Cameras")
     assert platform.bodies("POST", "/api/v1/projects")[0]["spec"] == {"description": "Cameras"}
-    assert "Cameras" in run(platform, "project", "list").stdout
 
 
 def test_a_new_token_alone_is_on_stdout(platform: FakePlatform) -> None:

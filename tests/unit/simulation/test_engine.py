@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lepton_ai.kernel.scheduling.course import started
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.scheduler import Scheduler, started
+from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import (
     NodeView,
     Plan,

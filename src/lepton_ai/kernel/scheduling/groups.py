@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, option_of, options_of, shape_of
 from lepton_ai.kernel.scheduling.expectation import expectation_on, is_usable
-from lepton_ai.kernel.scheduling.fleet import Fleet
+from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger
 from lepton_ai.kernel.scheduling.reasons import impossible
 from lepton_ai.kernel.scheduling.snapshot import Demand, Refusal, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import share_of_class
@@ -93,6 +94,22 @@ def choices_of(task: WaitingTask, group: Group) -> tuple[list[Choice], float]:
             found.sort()
         choices += found
     return choices, least
+
+
+def fits_one_of(group: Group, free: Ledger, nodes: Iterable[int]) -> bool:
+    """Tell whether one replica fits on any of `nodes`, by what is free there."""
+    shape = group.shape
+    for node in nodes:
+        if shape.cpu_milli > free.cpu_cells[node] or shape.memory_bytes > free.memory_cells[node]:
+            continue
+        if not shape.devices:
+            return True
+        amounts = free.devices_of(node)
+        for option in group.options:
+            fitting = sum(amounts[column] >= shape.share_milli for column in option.pool.columns[node])
+            if fitting >= (shape.devices if shape.share_milli == 1000 else 1):
+                return True
+    return False
 
 
 def _group(number: int, shape: Shape, fleet: Fleet) -> Group:

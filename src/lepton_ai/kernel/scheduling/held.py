@@ -122,6 +122,16 @@ class Held:
             rows[rows.index(last)] = row
         return given
 
+    def of(self, task_id: str) -> list[tuple[int, int, int, Ints]]:
+        """Return node, CPU, memory and devices of each replica of the task."""
+        rows = self._rows_of.get(task_id, ())
+        return [(int(self._node[r]), int(self._cpu[r]), int(self._memory[r]), self._devices[r]) for r in rows]
+
+    def end_of(self, task_id: str) -> tuple[str, float]:
+        """Return the name of the task, and when it is expected to end; unknown if none of its nodes is there."""
+        rows = self._rows_of.get(task_id)
+        return (str(self._name[rows[0]]), float(self._ends[rows[0]])) if rows else ("", math.inf)
+
     def set_end(self, task_id: str, ends_at: float) -> None:
         """Change when the task is expected to end."""
         self._ends[self._rows_of[task_id]] = ends_at

@@ -13,6 +13,8 @@ from lepton_ai.kernel.scheduling.mix import Mix
 from lepton_ai.kernel.scheduling.reserve import Reservation
 from lepton_ai.kernel.scheduling.score import Scorer
 from lepton_ai.kernel.scheduling.seats import Room, SeatCache, Spot, take
+from lepton_ai.kernel.scheduling.shares import Shares
+from lepton_ai.kernel.scheduling.snapshot import ProjectView
 from lepton_ai.kernel.scheduling.timeline import Timeline
 from lepton_ai.types.resources import Allocation
 
@@ -24,8 +26,9 @@ Mask = tuple[int, ...]  # numbers of the reservations that a task would outlast,
 class Occupancy:
     """What is free now (`now.left`), and who holds the rest. It outlives a pass; starts and ends change it."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, projects: Sequence[ProjectView] = ()) -> None:
         self.fleet, self.held, self.mix = fleet, Held(fleet), Mix(fleet)
+        self.shares = Shares(projects, fleet)
         self.scorer = Scorer(fleet, self.mix.prices())
         self.now = Room(self.scorer, fleet.ledger(), [])
         self.seats = SeatCache(self.now)
@@ -59,6 +62,7 @@ class Occupancy:
 
     def release(self, task_id: str) -> None:
         """Give back all that a task holds."""
+        self.shares.release(task_id)
         for row, cpu, memory, devices in self.held.remove(task_id):
             self._give(row, cpu, memory)
             self.free.devices[row] += devices

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
-from lepton_ai.kernel.scheduling.fleet import Ints, Pool
+from lepton_ai.kernel.scheduling.fleet import Bools, Ints, Pool
 from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.held import Floats, Stakes
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
@@ -25,6 +25,12 @@ class Wanted(NamedTuple):
     choices: Sequence[Choice]
     weight: float
     priority: float  # its index without age
+    project: str = ""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What decides, beside weight and priority, about who may be stopped for it."""
+        return self.group.number, self.project
 
 
 class Exchange(NamedTuple):
@@ -70,7 +76,8 @@ class Victims:
         self._occupancy, self.policy = occupancy, policy
         self._groups_of = groups_of
         self._gone: set[str] = set()
-        self._failed: dict[int, tuple[float, float]] = {}
+        self._failed: dict[tuple[int, str], tuple[float, float]] = {}
+        self._lendable: dict[str, Bools] = {}  # by the project of who wants them
         self._stakes = _ripe(occupancy.held.stakes(now), policy)
         self._by_group: dict[int, tuple[Group, Ints]] = {}
         self._seen = -1  # how many changes of what is free there were when the holes were last counted
@@ -111,7 +118,7 @@ class Victims:
 
     def for_(self, wanted: Wanted) -> Exchange | None:
         """Return the exchange that pays best for a task that finds no room, or None if none pays."""
-        stakes, known = self._stakes, self._failed.get(wanted.group.number)
+        stakes, known = self._stakes, self._failed.get(wanted.key)
         if stakes is None or (known is not None and wanted.weight <= known[0] and wanted.priority <= known[1]):
             return None
         self._look(stakes)
@@ -121,7 +128,7 @@ class Victims:
             if found is not None and (best is None or found.saved - found.cost > best.saved - best.cost):
                 best = found
         if best is None:
-            self._failed[wanted.group.number] = wanted.weight, wanted.priority
+            self._failed[wanted.key] = wanted.weight, wanted.priority
         else:
             self._gone.update(best.victims)
         return best
@@ -142,6 +149,8 @@ class Victims:
         if wanted.weight * left <= self.policy.preemption_gain * total:
             return None
         victims = sorted({str(stakes.id[row]) for offer in taken for row in offer.rows})
+        if not self._occupancy.shares.may_all_go(victims, wanted.project, self._gone):
+            return None
         return Exchange(choice, tuple(victims), wanted.weight * left, total) if victims else None
 
     def _costs(self, stakes: Stakes, wanted: Wanted, seconds: float) -> Floats:
@@ -149,9 +158,20 @@ class Victims:
         moves = np.where(self._moves > 0, stakes.weight * stakes.lost, np.inf)
         is_behind = self._index * self.policy.preemption_gain < wanted.priority
         cost: Floats = np.minimum(moves, np.where(is_behind, stakes.weight * (stakes.lost + seconds), np.inf))
+        if self._occupancy.shares.is_on:
+            cost[~self._may_go(stakes, wanted.project)] = np.inf
         if self._gone:
             cost[np.isin(stakes.id, list(self._gone))] = np.inf
         return cost
+
+    def _may_go(self, stakes: Stakes, project: str) -> Bools:
+        """Tell by row whether the project of that task keeps what it is promised without it."""
+        known = self._lendable.get(project)
+        if known is None:
+            found = self._occupancy.shares.may_go(map(str, stakes.id), project, self._gone)
+            known = np.array(found, dtype=np.bool_)
+            self._lendable[project] = known
+        return known
 
     def _offers(self, stakes: Stakes, rows: Ints, cost: Floats, want: tuple[Shape, Pool]) -> list[_Offer]:
         """Return room for a replica each: where it is free, and where some have to go, on the most promising nodes."""

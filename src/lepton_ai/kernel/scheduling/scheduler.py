@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 
 import numpy as np
@@ -15,24 +15,26 @@ from lepton_ai.kernel.scheduling.classes.turn import Turn
 from lepton_ai.kernel.scheduling.classes.words import terms as terms_of
 from lepton_ai.kernel.scheduling.classes.words import why_here
 from lepton_ai.kernel.scheduling.collector import paused_collector
+from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.demand import Shape, shape_of
-from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
-from lepton_ai.kernel.scheduling.groups import Group, Groups
+from lepton_ai.kernel.scheduling.groups import Group, Groups, fits_one_of
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.preempt import Victims
 from lepton_ai.kernel.scheduling.reasons import in_words
+from lepton_ai.kernel.scheduling.reclaim import Sharing, preempted
 from lepton_ai.kernel.scheduling.snapshot import (
     Demand,
     NodeView,
     Placement,
     Plan,
     Policy,
+    ProjectView,
     RunningTask,
     Snapshot,
-    Stake,
     WaitingTask,
 )
+from lepton_ai.kernel.scheduling.turns import Turns, ranking_of
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.kernel.scheduling.waits import Outlook, waits_of
 from lepton_ai.kernel.scheduling.walk import HEAD_ROWS, Started, Walk
@@ -59,6 +61,7 @@ class Scheduler:
         shapes_max: int = SHAPES_MAX,
     ) -> None:
         self.policy, self._shapes_max = policy, shapes_max
+        self._projects: tuple[ProjectView, ...] = ()
         self._running: dict[str, RunningTask] = {}
         self._waiting = Waiting()
         self._market = Market(policy)
@@ -68,7 +71,7 @@ class Scheduler:
         """Replace the nodes; everything is reckoned anew."""
         self._nodes = tuple(nodes)
         self.fleet = Fleet(self._nodes)
-        self._groups, self._occupancy = Groups(self.fleet), Occupancy(self.fleet)
+        self._groups, self._occupancy = Groups(self.fleet), Occupancy(self.fleet, self._projects)
         self._is_open = np.zeros(0, dtype=np.bool_)  # by group: some task of it may start
         self._market.set_fleet(self.fleet)
         tasks, self._waiting = self._waiting.tasks, Waiting()
@@ -81,8 +84,16 @@ class Scheduler:
         for waiting in tasks:
             self._submit(waiting, is_new=False)
 
+    def set_projects(self, projects: Iterable[ProjectView]) -> None:
+        """Replace the projects that share the machines; everything is reckoned anew."""
+        self._projects = tuple(projects)
+        self._market = Market(self.policy)
+        self.set_nodes(self._nodes)
+
     def follow(self, snapshot: Snapshot) -> None:
         """Bring the state up to `snapshot`, at the cost of what differs from what is known."""
+        if snapshot.projects != self._projects:
+            self.set_projects(snapshot.projects)
         if snapshot.nodes != self._nodes:
             self.set_nodes(snapshot.nodes)
         waiting = {task.id: task for task in snapshot.waiting}
@@ -107,10 +118,12 @@ class Scheduler:
 
     def _submit(self, task: WaitingTask, *, is_new: bool) -> None:
         group = self._group_of(task.demand)
-        self._waiting.add(task, group)
+        shares = self._occupancy.shares
+        self._waiting.add(task, group, shares.cell(task.project, group.number), shares.number(task.project))
         self._count(task.id, group.shape)
         self._fresh.add(task.id)
-        self._market.wait(task, group, is_new=is_new)
+        if not self._projects:  # the decision over classes knows nothing of bounds
+            self._market.wait(task, group, is_new=is_new)
 
     def _group_of(self, demand: Demand) -> Group:
         group = self._groups.of(demand)
@@ -123,6 +136,7 @@ class Scheduler:
         if task.id in self._waiting.row_of:
             self._waiting.remove(task.id)
         before, self._running[task.id] = self._running.get(task.id), task
+        self._occupancy.shares.set_leaving(task.id, is_leaving=task.is_stopping)
         if before is not None and before.allocations == task.allocations:
             self._occupancy.held.set_end(task.id, _moment(task.expected_end))
             self._occupancy.held.set_stake(task.id, task.stake)
@@ -133,7 +147,7 @@ class Scheduler:
 
     def _enter(self, task: RunningTask) -> None:
         """Let a running task take part in the decision over classes, if it may be preempted."""
-        if task.stake is not None and task.demand is not None:
+        if task.stake is not None and task.demand is not None and not self._projects:
             self._market.run(task, self._group_of(task.demand))
         else:
             self._market.stop(task)
@@ -172,6 +186,7 @@ class Scheduler:
 
     def _hold(self, task: RunningTask) -> None:
         self._occupancy.hold((task.id, task.name), task.allocations, _moment(task.expected_end))
+        self._occupancy.shares.hold(task.id, task.project, task.allocations)
         if task.stake is not None:
             self._occupancy.held.set_stake(task.id, task.stake)
 
@@ -186,16 +201,18 @@ class Scheduler:
         self._occupancy.reprice()
         self._occupancy.seats.shorten_log()
         self._reopen()
-        ranking = self._waiting.ranking(now.timestamp(), self.policy)
+        shares = self._occupancy.shares
+        ranking = ranking_of(self._waiting, shares, now.timestamp(), self.policy)
         row_of = self._waiting.row_of
         told = {row_of[name] for name in {*self._fresh, *tell} if name in row_of} if tell is not None else None
         order = ranking.order(self._rows(ranking, told))
         everyone = range(len(row_of)) if told is None else told
         victims = Victims(self._occupancy, ranking.now, self.policy, self._group_of_running)
         walk = Walk(self._waiting, ranking, self._occupancy, victims)
+        turns = Turns(self._waiting, ranking, shares, self.policy.fairness)
         turn = Turn(self._market, self._waiting, ranking)
         turn.take_promised(walk, self._occupancy)
-        walk.go(turn.others(order), everyone)
+        walk.go(turns.of(turn.others(order), lambda row: walk.is_idle(row, everyone)), everyone)
         turn.take(walk, self._occupancy, everyone)
         for number in walk.full:
             self._is_open[number] = False
@@ -203,8 +220,10 @@ class Scheduler:
         placements = tuple([self._placement(one, ranking, rank) for one in walk.started])
         outlook = Outlook(now, self._waiting, ranking, rank, self._occupancy, walk.ahead)
         made = [making_room(making, self._waiting.tasks[making.row], self.policy) for making in walk.making]
+        state = Sharing(self._waiting, ranking, self._occupancy, self._running)
+        reclaimed = preempted(state, walk.making, [one.row for one in walk.started], now)
         waits = turn.in_words(waits_of(walk.blocked, outlook))
-        plan = Plan(placements, waits, (*chain(*made), *turn.preemptions))
+        plan = Plan(placements, waits, (*chain(*made), *turn.preemptions, *reclaimed))
         self._fresh.clear()
         self._carry_out(plan, now)
         return plan
@@ -233,31 +252,25 @@ class Scheduler:
             return np.arange(len(self._waiting))
         is_in = np.zeros(len(self._waiting), dtype=np.bool_)
         is_in[self._waiting.in_groups(self._is_open)] = True
+        shares = self._occupancy.shares
+        may_start = ~self._waiting.in_cells(shares.is_barred)
+        is_in &= may_start
         is_in[list(told)] = True
-        is_in[ranking.best(np.flatnonzero(~is_in), HEAD_ROWS)] = True
+        others = ~is_in & may_start
+        if shares.is_on:
+            owed = others & self._waiting.of_projects(shares.is_owed())  # they have their turn before the others
+            is_in[ranking.best(np.flatnonzero(owed), HEAD_ROWS)] = True
+        is_in[ranking.best(np.flatnonzero(others), HEAD_ROWS)] = True
         return np.flatnonzero(is_in)
 
     def _reopen(self) -> None:
         """Open the shapes of which a replica fits where something became free."""
+        self._occupancy.shares.unbar()
         freed, self._occupancy.freed = self._occupancy.freed, set()
         closed = [group for group in self._groups.all if not self._is_open[group.number]]
         for group in closed:
-            if len(freed) > FREED_MAX or self._fits_one_of(group, freed):
+            if len(freed) > FREED_MAX or fits_one_of(group, self._occupancy.free, freed):
                 self._is_open[group.number] = True
-
-    def _fits_one_of(self, group: Group, nodes: Iterable[int]) -> bool:
-        shape, free = group.shape, self._occupancy.free
-        for node in nodes:
-            if shape.cpu_milli > free.cpu_cells[node] or shape.memory_bytes > free.memory_cells[node]:
-                continue
-            if not shape.devices:
-                return True
-            amounts = free.devices_of(node)
-            for option in group.options:
-                fitting = sum(amounts[column] >= shape.share_milli for column in option.pool.columns[node])
-                if fitting >= (shape.devices if shape.share_milli == 1000 else 1):
-                    return True
-        return False
 
     def _placement(self, started: Started, ranking: Ranking, rank: Callable[[int], int]) -> Placement:
         row, choice, allocations = started
@@ -271,23 +284,6 @@ class Scheduler:
         why = why_here(self._market, task.id) or why_this(group, choice[1], best, allocations[0].resource_class)
         terms |= terms_of(self._market, task.id)
         return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
-
-
-def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTask:
-    """Return `task` as it runs once `placement` is carried out."""
-    seconds = min(placement.terms["expected_seconds_p80"], SECONDS_MAX)
-    end = None if task.is_service else now + timedelta(seconds=seconds)
-    stake = None
-    if task.restart is not None:
-        waited = max((now - task.submitted_at).total_seconds(), 0.0)
-        stake = Stake(task.weight, task.expectations, now, now, task.restart, waited)
-    return RunningTask(task.id, task.name, placement.allocations, end, task.demand, stake)
-
-
-def stopping(task: RunningTask, now: datetime) -> RunningTask:
-    """Return `task` as it runs once it was told to stop."""
-    grace = task.stake.restart.grace_seconds if task.stake is not None else 0.0
-    return replace(task, expected_end=now + timedelta(seconds=grace), stake=None)
 
 
 def _moment(end: datetime | None) -> float:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lepton_ai.types.resources import AcceleratorRequest, Allocation
+from lepton_ai.types.share import BudgetState
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class WaitingTask:
     is_service: bool = False  # runs until stopped: its expectations place it in the queue, and say nothing of its end
     restart: Restart | None = None
     has_claim: bool = False
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,35 @@ class RunningTask:
     expected_end: datetime | None = None
     demand: Demand | None = None
     stake: Stake | None = None
+    is_stopping: bool = False
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Amounts by resource; None where nothing is said. `devices` maps (a part of) a kind to thousandths, "" is all."""
+
+    cpu_milli: int | None = None
+    memory_bytes: int | None = None
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """A project that shares the machines with others; its bounds hold for it and all below it together (`shares`).
+
+    `budget_text` names the bound that was reached, with its number; `stops` ends even what may not be preempted.
+    """
+
+    name: str
+    parent: str = ""
+    quota: Bounds = Bounds()
+    limit: Bounds = Bounds()
+    weight: float = 1.0
+    may_borrow: bool = True
+    budget: BudgetState = BudgetState.OPEN
+    budget_text: str = ""
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +158,7 @@ class Snapshot:
     nodes: tuple[NodeView, ...]
     waiting: tuple[WaitingTask, ...]
     running: tuple[RunningTask, ...]
+    projects: tuple[ProjectView, ...] = ()  # none: the queue is one, whoever submitted what
 
 
 class Refusal(StrEnum):
@@ -137,6 +169,8 @@ class Refusal(StrEnum):
     NO_NODES = "no_nodes"
     BUSY = "busy"  # fits in principle; others hold what it needs
     RESERVED = "reserved"  # would fit now but would delay the head of the queue
+    QUOTA = "quota"  # its project, or one above that, holds all that it may
+    BUDGET = "budget"  # its project, or one above that, has used up all that it may
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +198,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Preemption:
-    """Stop this running task, with notice, so that `for_task` can start; `terms` reproduce the decision."""
+    """Stop this running task, with notice, so that `for_task` can start; `terms` reproduce the decision.
+
+    Where a budget is used up, `for_task` is "project/NAME".
+    """
 
     task_id: str
     for_task: str
@@ -194,3 +231,4 @@ class Policy:
     preemption_gain: float = 3.0  # preempt if the weighted time that it saves is this many times what it costs
     preemption_pause: float = 30.0  # nobody is preempted before he ran this many times what his restart costs
     reassignment: timedelta = timedelta(minutes=1)  # at least so long between decisions who is moved to another class
+    fairness: float = 1.0  # a task's weight is multiplied by (its project's share / what that holds) to this power

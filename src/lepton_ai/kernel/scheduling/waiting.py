@@ -16,10 +16,10 @@ from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
 Floats = npt.NDArray[np.float64]
 
 START_ROWS = 64
-RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
-_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line", "_claims")
+_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line", "_claims", "_cell", "_project")
 STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
 CLAIMING = 1e35  # above all who starve
+RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
 LONGEST_WAIT = 1e10  # in seconds; keeps those who starve in the order of their waits
 
 
@@ -30,16 +30,17 @@ class Waiting:
         self.tasks: list[WaitingTask] = []
         self.groups: list[Group] = []
         self.choices: list[Sequence[Choice]] = []
+        self.cells: list[int] = []  # numbers of what has one project and one shape
         self.row_of: dict[str, int] = {}
         self._weight, self._cost, self._since = (np.zeros(START_ROWS) for _ in range(3))
         self._share, self._work = np.zeros(START_ROWS), np.zeros(START_ROWS)  # in the line of the first choice
-        self._group, self._line = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(2))
+        self._group, self._line, self._cell, self._project = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(4))
         self._claims = np.zeros(START_ROWS, dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def add(self, task: WaitingTask, group: Group) -> None:
+    def add(self, task: WaitingTask, group: Group, cell: int = 0, project: int = -1) -> None:
         """Let a task wait; its id must be new."""
         row = self.row_of[task.id] = len(self.tasks)
         if row == len(self._weight):
@@ -50,6 +51,8 @@ class Waiting:
         self.tasks.append(task)
         self.groups.append(group)
         self.choices.append(choices)
+        self.cells.append(cell)
+        self._cell[row], self._project[row] = cell, project
         weight = task.weight
         self._weight[row] = min(weight, WEIGHT_MAX) if weight > 0 else 0.0  # NaN is not above 0
         self._cost[row], self._since[row], self._group[row] = least, task.submitted_at.timestamp(), group.number
@@ -61,9 +64,9 @@ class Waiting:
     def remove(self, task_id: str) -> None:
         """Forget a task."""
         row, last = self.row_of.pop(task_id), len(self.tasks) - 1
-        task, group, choices = self.tasks.pop(), self.groups.pop(), self.choices.pop()
+        task, group, choices, cell = self.tasks.pop(), self.groups.pop(), self.choices.pop(), self.cells.pop()
         if row != last:
-            self.tasks[row], self.groups[row], self.choices[row] = task, group, choices
+            self.tasks[row], self.groups[row], self.choices[row], self.cells[row] = task, group, choices, cell
             for name in _COLUMNS:
                 column = getattr(self, name)
                 column[row] = column[last]
@@ -82,21 +85,51 @@ class Waiting:
         """Return the rows of the groups (by number) that are `wanted`."""
         return np.flatnonzero(wanted[self._group[: len(self)]])
 
-    def ranking(self, now: float, policy: Policy) -> Ranking:
+    def in_cells(self, wanted: Bools) -> Bools:
+        """Tell of each row whether its cell is `wanted`."""
+        return np.asarray(wanted[self._cell[: len(self)]])
+
+    def of_projects(self, wanted: Bools) -> Bools:
+        """Tell of each row whether its project is `wanted`; the last of those stands for none."""
+        return np.asarray(wanted[self._project[: len(self)]])
+
+    def by_project(self, projects: int) -> Ints:
+        """Count those who wait, by project."""
+        counts = np.bincount(self._project[: len(self)] + 1, minlength=projects + 1)
+        return np.asarray(counts[1:], dtype=np.int64)
+
+    def ranking(self, now: float, policy: Policy, favours: Sequence[float] = (), due: Sequence[float] = ()) -> Ranking:
         """Return how the rows compare at the moment `now` (seconds since 1970).
 
         Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau). A task
         that waits longer than the bound goes before everything younger, oldest first, whatever its index; one that
-        others were stopped for before all. Impossible tasks cost infinity.
+        others were stopped for before all. Impossible tasks cost infinity. `favours` multiply the index, by project;
+        `due` are the shares that they rest on.
         """
         n = len(self)
         waits = np.maximum(now - self._since[:n], 0.0)
         age = 1.0 + waits / max(policy.ageing_tau.total_seconds(), SECONDS_MIN)
         index = self._weight[:n] / self._cost[:n] * age
+        favour = None
+        if favours:
+            favour = np.array([*favours, 1.0])[self._project[:n]]
+            index = index * favour
         is_starving = waits > policy.starvation_bound.total_seconds()
         key = np.where(is_starving, STARVING * (1.0 + waits / LONGEST_WAIT), index)
         key = np.where(self._claims[:n], CLAIMING, key)
-        return Ranking(self.tasks, now, key, self._since[:n], self._weight[:n], age, index, is_starving)
+        return Ranking(
+            self.tasks,
+            now,
+            key,
+            self._since[:n],
+            self._weight[:n],
+            age,
+            index,
+            is_starving,
+            favour,
+            (*favours, 1.0),
+            due,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +144,9 @@ class Ranking:
     age: Floats
     index: Floats
     is_starving: Bools
+    favour: Floats | None = None  # what the index was multiplied by for the sake of fairness; None for no projects
+    favours: Sequence[float] = (1.0,)  # the same by project, and 1 for those of none
+    due: Sequence[float] = ()  # by project, of everything
 
     def order(self, rows: Ints) -> list[int]:
         """Sort rows from the head of the queue: by key, then by age, then by id."""
@@ -152,10 +188,12 @@ class Ranking:
         return places.__getitem__
 
     def terms(self, row: int, choice: Choice | None = None, share: float = 0.0) -> dict[str, float]:
-        """Return the numbers that reproduce a place: index = weight x age / least of (seconds x share)."""
+        """Return the numbers that reproduce a place: index = weight x age x favour / least of (seconds x share)."""
         terms = {"weight": float(self.weight[row]), "age": float(self.age[row]), "index": float(self.index[row])}
         if choice is not None:
             terms |= {"expected_seconds": choice[0], "expected_seconds_p80": choice[2], "share": share}
+        if self.favour is not None:
+            terms["favour"] = float(self.favour[row])
         if self.is_starving[row]:
             terms["starving"] = 1.0
         return terms

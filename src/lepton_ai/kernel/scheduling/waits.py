@@ -12,6 +12,7 @@ from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.reasons import busy, in_words, needs
 from lepton_ai.kernel.scheduling.reserve import Reservation
+from lepton_ai.kernel.scheduling.share_reasons import Bars
 from lepton_ai.kernel.scheduling.snapshot import Refusal, Wait
 from lepton_ai.kernel.scheduling.timeline import Timeline
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
@@ -45,12 +46,16 @@ class _Text(NamedTuple):
 def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
     """Return a wait for each of `blocked`."""
     texts: dict[tuple[int, int], _Text] = {}
+    bars = Bars(outlook.occupancy, outlook.now.timestamp())
     timeline: Timeline | None = None  # made only if one of them needs it
     kept = _reserved_text(outlook.ahead.reservations)
     waits = []
     for item in blocked:
         row, refusal, choice, _, could, reservation = item
         group, task_id = outlook.waiting.groups[row], outlook.waiting.tasks[row].id
+        if refusal in {Refusal.QUOTA, Refusal.BUDGET}:
+            waits.append(_barred(item, group, outlook, bars))
+            continue
         if choice is None:
             waits.append(_for_ever(item, group, outlook))
             continue
@@ -75,6 +80,13 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
 def _for_ever(item: Blocked, group: Group, outlook: Outlook) -> Wait:
     sentence, terms = group.never[1] if group.never else "", outlook.ranking.terms(item.row)
     return Wait(outlook.waiting.tasks[item.row].id, item.refusal, sentence, outlook.rank(item.row), None, terms)
+
+
+def _barred(item: Blocked, group: Group, outlook: Outlook, bars: Bars) -> Wait:
+    bar = bars.of(outlook.waiting.cells[item.row], group)
+    start = outlook.now + timedelta(seconds=bar.seconds) if bar.seconds < START_MAX_SECONDS else None
+    task_id, terms = outlook.waiting.tasks[item.row].id, outlook.ranking.terms(item.row)
+    return Wait(task_id, item.refusal, bar.sentence, outlook.rank(item.row), start, terms)
 
 
 def _text_of(group: Group, option: int, outlook: Outlook, timeline: Timeline | None) -> _Text:

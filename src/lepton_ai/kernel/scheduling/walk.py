@@ -66,6 +66,7 @@ class Walk:
         self._held_back: dict[int, float] = {}  # by group: whoever would run for longer has no room beside reservations
         self._masked: dict[tuple[int, int, tuple[int, ...]], Seats] = {}
         self._ceilings = Ceilings(occupancy.free)
+        self._shares = occupancy.shares
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
 
     def go(self, rows: Iterable[int], told: Container[int]) -> None:
@@ -78,6 +79,14 @@ class Walk:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
             elif row in told or self.is_head or (group.number not in full and not self._is_held_back(row, group)):
                 self._consider(row, group, is_told=row in told)
+
+    def is_idle(self, row: int, told: Container[int]) -> bool:
+        """Tell whether nothing would come of a look at a row, by what this walk has seen."""
+        group = self._waiting.groups[row]
+        if row in told or group.never is not None:
+            return False
+        is_barred = bool(self._shares.is_barred[self._waiting.cells[row]])
+        return is_barred or (group.number in self.full and not self.is_head)
 
     @property
     def is_head(self) -> bool:
@@ -93,8 +102,18 @@ class Walk:
         self._place(row, self._waiting.groups[row], (choice, list(spots)))
 
     def _consider(self, row: int, group: Group, *, is_told: bool) -> None:
-        choices = self._waiting.choices[row]
+        choices = offered = self._waiting.choices[row]
+        if self._shares.is_on:
+            cell = self._waiting.cells[row]
+            choices = self._shares.allowed(cell, group, offered)
+            if not choices:
+                if is_told:
+                    self.blocked.append(Blocked(row, self._shares.refusal(cell), None, math.inf))
+                return
+        was_full = group.number in self.full
         start, passed, is_reserved = self._best_start(group, choices)
+        if choices is not offered and not was_full:
+            self.full.discard(group.number)  # other projects may have more to choose from
         later = None
         if passed and (is_told or start is not None):
             later = self.backlog.earliest(row, group, choices[:passed], decides=start is not None)
@@ -103,9 +122,9 @@ class Walk:
             return
         reservation = None
         self._behind += 1
-        is_made = start is None and self._make_room(row, group)
+        is_made = start is None and self._make_room(row, group, choices)
         if (self._may_reserve or is_made) and group.number not in self._hopeless:
-            exact = self._reserve(row, group, start)
+            exact = self._reserve(row, group, choices, start)
             if exact is not None:
                 reservation, later = exact
             elif start is not None:
@@ -116,13 +135,13 @@ class Walk:
             choice, delay = later
             self.blocked.append(Blocked(row, refusal, choice, delay, start[0] if start else None, reservation))
 
-    def _make_room(self, row: int, group: Group) -> bool:
+    def _make_room(self, row: int, group: Group, choices: Sequence[Choice]) -> bool:
         """Let others be stopped for the task of `row` if that pays; from then on their room is expected soon."""
         task, ranking = self._waiting.tasks[row], self._ranking
         if not self._victims.exist or self._behind > HEAD_ROWS or (task.has_claim and self._opens_soon(row, group)):
             return False
         weight, index = float(ranking.weight[row]), float(ranking.index[row] / ranking.age[row])
-        exchange = self._victims.for_(Wanted(group, self._waiting.choices[row], weight, index))
+        exchange = self._victims.for_(Wanted(group, choices, weight, index, task.project))
         if exchange is None:
             return False
         self.making.append(Making(row, exchange))
@@ -183,19 +202,22 @@ class Walk:
         allocations = allocations_of(spots, group.shape, self._occupancy.fleet)
         end = math.inf if task.is_service else self._now + choice[2]
         self._occupancy.hold((task.id, task.name), allocations, end)
+        self._shares.hold(task.id, task.project, allocations)
         self.ahead.start(spots, group.shape, choice[2])
         self.backlog.start(row)
         self.started.append(Started(row, choice, allocations))
 
-    def _reserve(self, row: int, group: Group, start: _Start | None) -> tuple[Reservation, _Later] | None:
+    def _reserve(
+        self, row: int, group: Group, choices: Sequence[Choice], start: _Start | None
+    ) -> tuple[Reservation, _Later] | None:
         """Reserve the option on which the task ends first; None if nothing ends, or if starting now is as good."""
         timeline, task = self.ahead.timeline(), self._waiting.tasks[row]
         best: tuple[_Later, Opening] | None = None
-        for choice in self._waiting.choices[row]:
+        for choice in choices:
             opening = timeline.opening(group.shape, group.options[choice[1]].pool)
             if opening is not None and (best is None or opening.seconds + choice[0] < _end(best[0])):
                 best = ((choice, opening.seconds), opening)
-        if best is None:
+        if best is None and choices is self._waiting.choices[row]:
             self._hopeless.add(group.number)
         if best is None or (start is not None and _end(best[0]) >= start[0][0]):
             return None

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel.change import Change, Seen
+from lepton_ai.kernel.store import statements
 from lepton_ai.types.base import AnyObject, to_rfc3339
 from lepton_ai.types.event import AuditRecord
-from lepton_ai.types.identity import Secret, Token
+from lepton_ai.types.identity import Project, Secret, Token
+from lepton_ai.types.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,21 @@ def emptied(thing: AnyObject) -> AnyObject:
     return thing
 
 
+def settle(connection: sa.Connection, thing: AnyObject, values: Mapping[str, object], now: datetime) -> None:
+    """Count what a task has used up, in the transaction that ends it and before it does; forget it with the project.
+
+    `values` is the row that will be written; what loses its race then counts for nothing.
+    """
+    if isinstance(thing, Project) and values["is_deleted"]:
+        connection.execute(statements.FORGET_SPENT, {"project": thing.name})
+    if not isinstance(thing, Task) or values["is_live"] or "key_version" not in values:
+        return
+    more = thing.spent(now)
+    if more.device_seconds or more.money:
+        keys = {name: values[name] for name in ("key_id", "key_version")}
+        connection.execute(statements.spend(connection.dialect.name), {**keys, **more.model_dump()})
+
+
 def seen(kinds: Mapping[str, type[AnyObject]], found: Iterable[sa.RowMapping]) -> Sequence[Seen]:
     """Return the objects that rows hold. One that cannot be read is left out and logged: it must not stop the rest."""
     listed = []
@@ -68,7 +85,7 @@ def event_rows(change: Change, thing: AnyObject, now: datetime, actor: str) -> l
     return [
         {
             "at": to_rfc3339(now),
-            "project": thing.project,
+            "project": note.project or thing.project,
             "kind": thing.KIND,
             "object_id": thing.id,
             "object_name": thing.name,

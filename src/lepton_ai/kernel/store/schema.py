@@ -69,6 +69,16 @@ audit = sa.Table(
     sa.Column("request_id", sa.String(64), nullable=False),
 )
 
+# What the ended tasks of each project have used up: added to in the transaction that ends a task, so that none counts
+# twice, and kept when the tasks are deleted.
+spent = sa.Table(
+    "spent",
+    metadata,
+    sa.Column("project", sa.String(64), primary_key=True),
+    sa.Column("device_seconds", sa.Float(53), nullable=False),
+    sa.Column("money", sa.Float(53), nullable=False),
+)
+
 # One row: the number of the last commit. Reading and raising it inside the transaction puts commits into one order, so
 # that whoever has seen revision n has seen everything up to n. A database sequence would leave holes that fill later.
 revision = sa.Table("revision", metadata, sa.Column("last", sa.BigInteger, nullable=False))

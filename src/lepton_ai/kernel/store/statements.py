@@ -7,7 +7,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from lepton_ai.kernel.store.schema import DELETED, LIVE, events, objects, revision
+from lepton_ai.kernel.store.schema import DELETED, LIVE, events, objects, revision, spent
 
 _WRITTEN = [column.name for column in objects.c if column.name not in {"id", "idempotency_key"}]
 _VALUES: Mapping[str, sa.BindParameter[object]] = {name: sa.bindparam(name) for name in _WRITTEN}
@@ -76,6 +76,8 @@ PRUNE_TOMBSTONES = sa.delete(objects).where(
         .correlate(None)
     )
 )
+SPENT = sa.select(spent)
+FORGET_SPENT = sa.delete(spent).where(spent.c.project == sa.bindparam("project"))
 INSERT_EVENTS = sa.insert(events)
 NEXT_REVISION = sa.update(revision).values(last=revision.c.last + 1)
 LAST_REVISION = sa.select(revision.c.last)
@@ -97,6 +99,27 @@ def insert(dialect: str) -> sa.Insert:
 
         statement = sqlite.insert(objects).on_conflict_do_nothing()
     return statement.execution_options(preserve_rowcount=True)
+
+
+@cache
+def spend(dialect: str) -> sa.Insert:
+    """Return the statement that adds to what a project has used up, if the object still lives in that version."""
+    values = (sa.bindparam("device_seconds", type_=sa.Float), sa.bindparam("money", type_=sa.Float))
+    ended = sa.select(objects.c.project, *values).where(_SAME_VERSION, objects.c.is_live)
+    names = [column.name for column in spent.c]
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        added = postgresql.insert(spent).from_select(names, ended)
+        return added.on_conflict_do_update(index_elements=["project"], set_=_sums(added.excluded))
+    from sqlalchemy.dialects import sqlite
+
+    plus = sqlite.insert(spent).from_select(names, ended)
+    return plus.on_conflict_do_update(index_elements=["project"], set_=_sums(plus.excluded))
+
+
+def _sums(more: sa.ColumnCollection[str, sa.ColumnElement[object]]) -> dict[str, sa.ColumnElement[object]]:
+    return {name: spent.c[name] + more[name] for name in ("device_seconds", "money")}
 
 
 def page(kind: str, project: str | None, before: str, *, live_only: bool) -> sa.Select[tuple[object, ...]]:

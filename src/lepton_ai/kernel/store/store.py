@@ -20,6 +20,7 @@ from lepton_ai.kernel.store.schema import objects
 from lepton_ai.kernel.store.writing import Stamp, write
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.event import AuditRecord, Event
+from lepton_ai.types.share import Spent
 
 T = TypeVar("T", bound=AnyObject)
 
@@ -217,6 +218,12 @@ class Store:
             events = connection.execute(statements.PRUNE_EVENTS, limits | {"until": newest - EVENTS_KEPT}).rowcount
             gone = connection.execute(statements.PRUNE_TOMBSTONES, limits | {"until": last - TOMBSTONES_KEPT}).rowcount
         return max(events, gone) >= PRUNED_MAX
+
+    def spent(self) -> Mapping[str, Spent]:
+        """Return what the ended tasks of each project have used up."""
+        with self._reading() as connection:
+            found = connection.execute(statements.SPENT).mappings().all()
+        return {row["project"]: Spent(device_seconds=row["device_seconds"], money=row["money"]) for row in found}
 
     def _select(self, kind: type[T], query: sa.Select[Any]) -> list[T]:
         with self._reading() as connection:

@@ -34,13 +34,21 @@ def write(connection: sa.Connection, changes: Sequence[Change], stamp: Stamp) ->
     verbs = [change.verb for change in changes]
     if len(changes) >= TOGETHER_MIN and Verb.DELETE not in verbs:
         with connection.begin_nested() as savepoint:
+            for thing, row in zip(stored, made, strict=True):
+                rows.settle(connection, thing, row, stamp.now)
             if all(_together(connection, verb, _of(verb, verbs, made)) for verb in (Verb.CREATE, Verb.UPDATE)):
                 return stored
             savepoint.rollback()
     return [
-        thing if connection.execute(_statement(connection, verb), row).rowcount == 1 else None
+        thing if _alone(connection, verb, (thing, row), stamp) else None
         for verb, thing, row in zip(verbs, stored, made, strict=True)
     ]
+
+
+def _alone(connection: sa.Connection, verb: Verb, made: tuple[AnyObject, Mapping[str, object]], stamp: Stamp) -> bool:
+    thing, row = made
+    rows.settle(connection, thing, row, stamp.now)
+    return connection.execute(_statement(connection, verb), row).rowcount == 1
 
 
 def _of(verb: Verb, verbs: Sequence[Verb], made: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:

@@ -8,8 +8,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.scheduler import Scheduler, started, stopping
+from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, RunningTask, Snapshot, WaitingTask
 from tests.unit.kernel.scheduling.worlds import NOW, clusters, node, places, queues, running, task
 
