@@ -60,7 +60,7 @@ class Follower:
         self._reviews: list[tuple[datetime, str]] = []  # a heap
         self._review_at: dict[str, datetime] = {}
         self._views: tuple[NodeView, ...] = ()
-        self._projects: tuple[ProjectView, ...] = ()
+        self.projects: tuple[ProjectView, ...] = ()
         self._decided: set[str] = set()
         self._knows_nothing = True
         self.looked_at: Collection[str] = ()  # the ids of the tasks that the last `follow` looked at
@@ -85,7 +85,7 @@ class Follower:
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return what the next plan is made for."""
-        return Snapshot(now, self._views, tuple(self.waiting.values()), tuple(self._running.values()), self._projects)
+        return Snapshot(now, self._views, tuple(self.waiting.values()), tuple(self._running.values()), self.projects)
 
     def plan(self, now: datetime, tell: Collection[str]) -> Plan:
         """Decide what starts now; the waits are those of new tasks and of those to `tell`."""
@@ -118,9 +118,9 @@ class Follower:
 
     def _take_projects(self, projects: Collection[Project]) -> bool:
         views = views_of(projects)
-        if views == self._projects:
+        if views == self.projects:
             return False
-        self._projects = views
+        self.projects = views
         self._scheduler.set_projects(views)
         return True
 

@@ -96,7 +96,10 @@ class Placing:
             return False
         # Time alone matters to ageing and reservations, though not soon.
         is_recent = now - self._last[0].now < RENEW_REASON
-        return not self._follower.waiting or (is_recent and not self._follower.has_changed)
+        if is_recent and not self._follower.has_changed:
+            return True
+        # Where nobody waits, there is nothing to decide, but for projects whose budget may be used up.
+        return not self._follower.waiting and not self._follower.projects
 
     def _start(
         self, world: Objects, placement: Placement, runtime: Runtime, nodes: Mapping[str, Node]
