@@ -81,11 +81,12 @@ def _run(launch: Launch, seen: Seen, status: int) -> None:
     command.make_groups(launch)
     log = LogWriter(records.LOG, launch.log_bytes_max)
     output, write_end = os.pipe()
+    began = wall_clock()  # before the command can have done anything
     try:
         pid = command.start(launch, records.WORK, write_end)
     finally:
         os.close(write_end)
-    seen.started_at = wall_clock()
+    seen.started_at = began
     records.write_running(".", pid, seen.started_at)
     _tell(status, seen.started_at)
     _Supervision(launch, seen, pid).follow(output, wake, log)

@@ -191,7 +191,7 @@ def test_a_gang_that_no_single_class_can_hold_spreads_over_several() -> None:
 
 
 def test_the_terms_of_a_placement_reproduce_its_index() -> None:
-    terms = plan_of([node("a", 4)], [task("t", 1, weight=3, age=300)]).placements[0].terms
+    terms = plan_of([node("a", 4)], [task("t", 1, weight=3, age=60)]).placements[0].terms
     reproduced = terms["weight"] * terms["age"] / (terms["expected_seconds"] * terms["share"])
     assert terms["index"] == pytest.approx(reproduced)
     assert reproduced == pytest.approx(3 * 1.5 / (60 * 0.25))

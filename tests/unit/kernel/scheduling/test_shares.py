@@ -111,7 +111,7 @@ def test_who_is_promised_it_goes_before_who_would_borrow_it() -> None:
 
 def test_among_borrowers_each_gets_its_share_though_one_asks_for_more() -> None:
     wanted = [
-        *of("ada", *(task(f"a{i}", 1, age=60) for i in range(50))),
+        *of("ada", *(task(f"a{i}", 1, age=12) for i in range(50))),
         *of("bob", *(task(f"b{i}", 1) for i in range(50))),
     ]
     plan = plan_for([node("a", 16)], wanted, [ProjectView("ada"), ProjectView("bob")])

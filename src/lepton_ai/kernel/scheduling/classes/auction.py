@@ -42,14 +42,22 @@ def _clearing(offer: Floats, gangs: Ints, devices: int) -> float:
 
 
 def settle(value: Floats, gangs: Ints, capacity: Ints, prices: Floats) -> Ints:
-    """Return a class for each task or NONE: those with most to lose choose first, each the best class with room."""
-    surplus = value / gangs[:, None] - prices
+    """Return a class for each task or NONE: those with most to lose choose first, each the best class with room.
+
+    What is to lose is the surplus over the next best class; where classes are alike that says little of what a gang is
+    worth, so the surplus itself is tried as the order, too, and the better outcome is kept.
+    """
+    surplus = np.where(capacity > 0, value / gangs[:, None] - prices, -np.inf)
     choices = np.sort(np.column_stack([surplus, np.zeros(len(surplus))]), axis=1)
-    regret = choices[:, -1] - choices[:, -2]
-    classes = np.full(len(value), NONE, dtype=np.int64)
+    found = [_in_turn(order, surplus, gangs, capacity) for order in (choices[:, -1] - choices[:, -2], choices[:, -1])]
+    return max(found, key=lambda classes: _worth(value, classes))
+
+
+def _in_turn(eagerness: Floats, surplus: Floats, gangs: Ints, capacity: Ints) -> Ints:
+    classes = np.full(len(surplus), NONE, dtype=np.int64)
     free, sizes, wants = capacity.tolist(), gangs.tolist(), surplus.tolist()
     hopeful = np.flatnonzero(surplus.max(axis=1) >= 0.0)
-    for row in hopeful[np.argsort(-regret[hopeful], kind="stable")].tolist():
+    for row in hopeful[np.argsort(-eagerness[hopeful], kind="stable")].tolist():
         best, most = NONE, 0.0
         for k, want in enumerate(wants[row]):
             if want >= most and free[k] >= sizes[row]:
@@ -58,3 +66,8 @@ def settle(value: Floats, gangs: Ints, capacity: Ints, prices: Floats) -> Ints:
             classes[row] = best
             free[best] -= sizes[row]
     return classes
+
+
+def _worth(value: Floats, classes: Ints) -> float:
+    placed = np.flatnonzero(classes != NONE)
+    return float(value[placed, classes[placed]].sum())

@@ -136,7 +136,7 @@ class Market:
         self._memory = replace(self._memory, arrivals=arrivals.fade(self._memory.arrivals, passed or 0.0))
         self._before, self._is_changed = now, False
         ids, capacity = sorted(self.members.all), self.capacity(free)
-        if not capacity.any():
+        if not ids or not capacity.any():
             self._forget_assignment()
             return
         rows = self.members.rows(ids, capacity, now)

@@ -21,6 +21,7 @@ def follow(work: Floats, capacity: Ints, before: Floats | None) -> Floats:
     choices need no solver; with the same work they end within `SOFTNESS` of the program's dual.
     """
     logs = np.zeros(len(capacity)) if before is None else np.log(before)
+    work = work[(np.isfinite(work) & (work > 0)).any(axis=1)]  # the rest can run nowhere, or is nothing
     can = np.isfinite(work) & (work > 0)
     with np.errstate(divide="ignore"):
         log_work = np.where(can, np.log(np.where(can, work, 1.0)), np.inf)
