@@ -17,6 +17,7 @@ from benchmarks.scheduling.openb import Machine, read_machines, read_pods
 from benchmarks.scheduling.packing import pack
 from benchmarks.scheduling.packing_baselines import baselines as packing_baselines
 from benchmarks.scheduling.philly import philly
+from benchmarks.scheduling.philly_baselines import baselines as philly_baselines
 from benchmarks.scheduling.philly_replay import Setting, replay
 from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
 
@@ -103,6 +104,10 @@ def _philly() -> list[Figure]:
     noisy = replay(stream, still, Learning(stream, still, exact * noise))
     learnt = replay(stream, still, Learning(stream, still))
     means = replay(stream, still, RunningMean(stream, still))
+    peers = {
+        name: replay(stream, still, make()).weighted_completion
+        for name, make in philly_baselines(stream, still).items()
+    }
     moved = replay(stream, moving, JobReplay(stream, moving, exact, 0.0))
     learnt_moved = replay(stream, moving, Learning(stream, moving))
     return [
@@ -110,6 +115,7 @@ def _philly() -> list[Figure]:
         at_most("Philly, weighted completion, durations stated, off by e^1", [noisy.weighted_completion], 9_800, "s"),
         at_most("Philly, weighted completion, durations learnt", [learnt.weighted_completion], 12_000, "s"),
         told("the same: running means by sender and size", [means.weighted_completion], "s"),
+        *(told(f"the same, durations known: {name}", [peer], "s") for name, peer in peers.items()),
         told("Philly, wait p99, durations known", [known.p99_wait], "s"),
         told("Philly, wait p99, durations learnt", [learnt.p99_wait], "s"),
         at_most("Philly with preemption, weighted completion", [moved.weighted_completion], 7_850, "s"),

@@ -15,6 +15,7 @@ from benchmarks.scheduling.openb import Machine, Pod, Shape
 from benchmarks.scheduling.packing import pack
 from benchmarks.scheduling.packing_baselines import baselines as packing_baselines
 from benchmarks.scheduling.philly import random_stream
+from benchmarks.scheduling.philly_baselines import baselines as philly_baselines
 from benchmarks.scheduling.philly_replay import Infeasible, Setting, Start, Stop, replay
 from benchmarks.scheduling.product import JobReplay, LiveQueue, Packer
 from benchmarks.scheduling.simulation import draw as draw_trace
@@ -88,6 +89,22 @@ def test_what_is_learnt_of_a_job_counts_over_its_preemptions(seed: int) -> None:
     outcome = replay(stream, setting, scheduler)
     assert (outcome.end >= stream.submit + stream.seconds).all()
     assert scheduler.done == pytest.approx(stream.seconds, abs=0.01 + 30 * outcome.starts.max())
+
+
+@pytest.mark.parametrize("name", ["FIFO", "EASY backfill", "SJF", "WSPT"])
+@pytest.mark.parametrize("seed", range(5))
+def test_each_peer_starts_every_job_once_and_commits_no_node_twice(name: str, seed: int) -> None:
+    stream = random_stream(seed, jobs=60)
+    outcome = replay(stream, Setting(3), philly_baselines(stream, Setting(3))[name]())
+    assert (outcome.end >= stream.submit + stream.seconds).all()
+    assert (outcome.starts == 1).all()
+
+
+def test_backfill_delays_nobody_at_the_head_and_short_jobs_go_first_where_that_is_the_order() -> None:
+    stream = random_stream(7, jobs=80, horizon=600)
+    setting = Setting(3)
+    mean = {n: replay(stream, setting, make()).mean_completion for n, make in philly_baselines(stream, setting).items()}
+    assert mean["SJF"] < mean["EASY backfill"] < mean["FIFO"]
 
 
 class _Greedy(JobReplay):
