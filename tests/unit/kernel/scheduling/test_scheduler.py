@@ -12,7 +12,7 @@ from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, RunningTask, Snapshot, WaitingTask
-from tests.unit.kernel.scheduling.worlds import NOW, clusters, node, places, queues, running, task
+from tests.unit.kernel.scheduling.worlds import NOW, alike, clusters, node, places, queues, running, task
 
 policies = st.builds(Policy, reservations=st.integers(0, 3))
 
@@ -54,11 +54,6 @@ def named(tasks: tuple[WaitingTask, ...], step: int) -> tuple[WaitingTask, ...]:
     Over classes of unlike speed the scheduler goes by what it learnt to arrive, which the pure function cannot know.
     """
     return tuple(replace(alike(one), id=f"{step}-{one.id}", name=f"{step}-{one.name}") for one in tasks)
-
-
-def alike(task: WaitingTask) -> WaitingTask:
-    everywhere = {name: expected for name, expected in task.expectations.items() if not name or task.restart is None}
-    return replace(task, expectations=everywhere)
 
 
 @settings(max_examples=150, deadline=None)

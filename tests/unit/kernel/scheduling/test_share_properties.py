@@ -25,7 +25,7 @@ from tests.unit.kernel.scheduling.project_worlds import (
     shared_snapshots,
     used,
 )
-from tests.unit.kernel.scheduling.worlds import NOW, clusters, overcommitments
+from tests.unit.kernel.scheduling.worlds import NOW, alike, clusters, overcommitments
 
 EXAMPLES = settings(max_examples=150, deadline=None)
 policies = st.builds(Policy, reservations=st.integers(0, 4))
@@ -120,7 +120,7 @@ def test_the_scheduler_that_remembers_starts_the_same(
     waiting: dict[str, WaitingTask] = {}
     running: dict[str, RunningTask] = {}
     for step in range(4):
-        new = {f"{step}-{one.id}": replace(one, id=f"{step}-{one.id}") for one in data.draw(shared_queues())}
+        new = {f"{step}-{one.id}": replace(alike(one), id=f"{step}-{one.id}") for one in data.draw(shared_queues())}
         waiting |= new
         snapshot = Snapshot(now, nodes, tuple(waiting.values()), tuple(running.values()), views)
         whole = schedule(snapshot, policy)

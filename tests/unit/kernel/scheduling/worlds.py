@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -137,6 +138,11 @@ expectation_maps = st.dictionaries(
     st.builds(Expectation, odd_seconds, odd_seconds, st.just("guessed")),
     max_size=3,
 )
+
+
+def alike(task: WaitingTask) -> WaitingTask:
+    everywhere = {name: expected for name, expected in task.expectations.items() if not name or task.restart is None}
+    return replace(task, expectations=everywhere)
 
 
 restarts = st.none() | st.builds(Restart, odd_seconds | st.floats(0.0, 60.0), st.booleans(), st.floats(0.0, 60.0))
