@@ -9,14 +9,12 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from lepton_ai.kernel.queue import ASK_AGAIN, SnapshotBuilder, views_of
-from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import (
     NodeView,
     Plan,
     Policy,
     ProjectView,
-    RunningTask,
     Snapshot,
     WaitingTask,
 )
@@ -53,7 +51,6 @@ class Follower:
     def _begin(self) -> None:
         self._scheduler = Scheduler(policy=self._policy)
         self.waiting: dict[str, WaitingTask] = {}
-        self._running: dict[str, RunningTask] = {}
         self._nodes: tuple[Node, ...] = ()
         self._closed: frozenset[str] = frozenset()
         self._foreign = 0
@@ -85,7 +82,8 @@ class Follower:
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return what the next plan is made for."""
-        return Snapshot(now, self._views, tuple(self.waiting.values()), tuple(self._running.values()), self.projects)
+        running = tuple(self._scheduler.running.values())
+        return Snapshot(now, self._views, tuple(self.waiting.values()), running, self.projects)
 
     def plan(self, now: datetime, tell: Collection[str]) -> Plan:
         """Decide what starts now; the waits are those of new tasks and of those to `tell`."""
@@ -95,10 +93,9 @@ class Follower:
             self._begin()  # what it remembers may be half of a change
             raise
         for one in plan.placements:
-            self._running[one.task_id] = started(self.waiting.pop(one.task_id), one, now)
+            del self.waiting[one.task_id]
             self._decided.add(one.task_id)
         for made in plan.preemptions:
-            self._running[made.task_id] = stopping(self._running[made.task_id], now)
             if made.for_task in self.waiting:  # else one that runs trades its place for a better one
                 self.waiting[made.for_task] = replace(self.waiting[made.for_task], has_claim=True)
             self._decided |= {made.task_id, made.for_task}
@@ -144,21 +141,18 @@ class Follower:
             self._review(task_id, now + ASK_AGAIN)
             if view == self.waiting.get(task_id):
                 return False
-            self._running.pop(task_id, None)
             self.waiting[task_id] = view
             self._scheduler.submit(view)
         elif task is not None and task.status.allocations and not task.is_final():
             holds = self._builder.running(task, now)
             if holds.expected_end is not None:
                 self._review(task_id, max(holds.expected_end, now + OVERDUE_AGAIN))
-            if holds == self._running.get(task_id):
+            if holds == self._scheduler.running.get(task_id):
                 return False
             self.waiting.pop(task_id, None)
-            self._running[task_id] = holds
             self._scheduler.run(holds)
-        elif task_id in self.waiting or task_id in self._running:
+        elif task_id in self.waiting or task_id in self._scheduler.running:
             self.waiting.pop(task_id, None)
-            self._running.pop(task_id, None)
             self._review_at.pop(task_id, None)
             self._builder.forget(task_id)
             self._scheduler.forget(task_id)

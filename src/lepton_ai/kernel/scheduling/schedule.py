@@ -16,10 +16,5 @@ def schedule(snapshot: Snapshot, policy: Policy = Policy()) -> Plan:  # noqa: B0
     """
     with paused_collector():
         scheduler = Scheduler(snapshot.nodes, policy)
-        if snapshot.projects:
-            scheduler.set_projects(snapshot.projects)
-        for running in sorted(snapshot.running, key=lambda task: task.id):
-            scheduler.run(running)
-        for waiting in sorted(snapshot.waiting, key=lambda task: task.id):
-            scheduler.submit(waiting)
+        scheduler.follow(snapshot)
         return scheduler.plan(snapshot.now, tell=None)
