@@ -4,25 +4,28 @@
 #        TORCH_INDEX=URL     where to get torch, e.g. https://download.pytorch.org/whl/cpu, which is 2 GB smaller
 #        WORKERS=2           test processes; otherwise one per core, at most 8
 #        ARGS="-k store"     more arguments for pytest
+#        ROUNDS=10           how often `make fuzz` goes through the properties
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(if $(shell \
 	$(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
 TORCH_INDEX ?=
 WORKERS ?= auto
 ARGS ?=
+ROUNDS ?= 10
 
 # Every path below is relative, so that a checkout in a folder whose name has spaces works too.
 BIN := .venv/bin
 CODE = $(wildcard src tests benchmarks examples)
 RUN := $(BIN)/python -m
 
-.PHONY: help demo test check fix bench bench-scheduling clean
+.PHONY: help demo test fuzz check fix bench bench-scheduling clean
 .DELETE_ON_ERROR:
 
 .DEFAULT_GOAL := help
 help:
 	@echo 'make demo    train a network on real digits, serve it, ask it, on this machine'
 	@echo 'make test    the whole test suite'
+	@echo 'make fuzz    look for counterexamples to the properties, with other examples in each round'
 	@echo 'make check   format, lint, types, import contracts and house rules'
 	@echo 'make fix     format, mend what ruff can mend, and rewrite what documents take from the code'
 	@echo 'make bench   every benchmark; writes docs/benchmarks.md'
@@ -35,6 +38,10 @@ demo: .venv/.ready-demo
 test: .venv/.ready-dev
 	@echo '== the test suite'
 	@$(RUN) pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --session-timeout 3600 $(ARGS)
+
+fuzz: .venv/.ready-dev
+	@for round in $$(seq $(ROUNDS)); do echo "== round $$round"; \
+		$(RUN) pytest -n $(WORKERS) --maxprocesses 8 -m hypothesis --hypothesis-profile fuzz $(ARGS) || exit 1; done
 
 check: .venv/.ready-dev
 	@echo '== format'

@@ -212,7 +212,8 @@ class Scheduler:
         turns = Turns(self._waiting, ranking, shares, self.policy.fairness)
         turn = Turn(self._market, self._waiting, ranking)
         turn.take_promised(walk, self._occupancy)
-        walk.go(turns.of(turn.others(order), lambda row: walk.is_idle(row, everyone)), everyone)
+        turn.decide(self._occupancy)
+        walk.go(turns.of(turn.rows(order), lambda row: walk.is_idle(row, everyone)), everyone, turn.seats)
         turn.take(walk, self._occupancy, everyone)
         for number in walk.full:
             self._is_open[number] = False

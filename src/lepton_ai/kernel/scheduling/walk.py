@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 from lepton_ai.kernel.scheduling.backlog import Backlog
@@ -21,6 +21,7 @@ HEAD_ROWS = 64  # so many at the head, of those that cannot start, may reserve r
 SOON_MAX_SECONDS = 120.0  # longer than most take to stop; whoever was stopped for it may have failed to do so
 
 _Start = tuple[Choice, list[Spot]]  # where a task could start now
+_Assigned = Callable[[int], Sequence[Choice] | None]  # by row: the options that somebody else decided on, if any
 _Later = tuple[Choice, float]  # where a task could start later, and after about how many seconds
 
 
@@ -41,6 +42,13 @@ class Blocked(NamedTuple):
     delay: float
     could: Choice | None = None
     reservation: Reservation | None = None
+
+
+class _Found(NamedTuple):
+    start: _Start | None
+    passed: int  # options that come before it
+    is_reserved: bool  # a reservation alone is in the way on one of them
+    is_full: bool  # on none of them is there any room
 
 
 class Making(NamedTuple):
@@ -69,11 +77,18 @@ class Walk:
         self._shares = occupancy.shares
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
 
-    def go(self, rows: Iterable[int], told: Container[int]) -> None:
-        """Consider `rows` in this order; those who are `told` why they wait get into `blocked`."""
+    def go(self, rows: Iterable[int], told: Container[int], seats: _Assigned) -> None:
+        """Consider `rows` in this order; those who are `told` why they wait get into `blocked`.
+
+        Some are assigned their options by somebody else (`seats`), who also says why they wait.
+        """
         groups, full = self._waiting.groups, self.full
         for row in rows:
             group = groups[row]
+            assigned = seats(row)
+            if assigned is not None:
+                self._seat(row, group, assigned)
+                continue
             if group.never is not None:
                 if row in told:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
@@ -101,6 +116,18 @@ class Walk:
         """Start a task where somebody else decided that it starts; there must be room."""
         self._place(row, self._waiting.groups[row], (choice, list(spots)))
 
+    def _seat(self, row: int, group: Group, choices: Sequence[Choice]) -> None:
+        """Start a task on one of the options that it was assigned, or keep room there for it."""
+        if not choices or (group.number in self.full and not self.is_head):
+            return
+        start = self._best_start(group, choices).start
+        if start is not None:
+            self._place(row, group, start)
+            return
+        self._behind += 1
+        if self._may_reserve and group.number not in self._hopeless:
+            self._reserve(row, group, choices, None)
+
     def _consider(self, row: int, group: Group, *, is_told: bool) -> None:
         choices = offered = self._waiting.choices[row]
         if self._shares.is_on:
@@ -110,10 +137,8 @@ class Walk:
                 if is_told:
                     self.blocked.append(Blocked(row, self._shares.refusal(cell), None, math.inf))
                 return
-        was_full = group.number in self.full
-        start, passed, is_reserved = self._best_start(group, choices)
-        if choices is not offered and not was_full:
-            self.full.discard(group.number)  # other projects may have more to choose from
+        found = start, passed, is_reserved, _ = self._best_start(group, choices)
+        self._note(group, choices, found, is_all=choices is offered)
         later = None
         if passed and (is_told or start is not None):
             later = self.backlog.earliest(row, group, choices[:passed], decides=start is not None)
@@ -161,10 +186,10 @@ class Walk:
         limit = self._held_back.get(group.number)
         return limit is not None and min([choice[2] for choice in self._waiting.choices[row]]) >= limit
 
-    def _best_start(self, group: Group, choices: Sequence[Choice]) -> tuple[_Start | None, int, bool]:
-        """Return the first option with room, how many come before it, and whether a reservation alone is in the way."""
+    def _best_start(self, group: Group, choices: Sequence[Choice]) -> _Found:
+        """Return the first option with room, how many come before it, and what is in the way of these."""
         if group.number in self.full:
-            return None, len(choices), False
+            return _Found(None, len(choices), is_reserved=False, is_full=True)
         is_reserved, exhausted = False, 0
         for passed, choice in enumerate(choices):
             pool = group.options[choice[1]].pool
@@ -178,17 +203,20 @@ class Walk:
                 mask = tuple([k for k, kept in enumerate(self.ahead.reservations) if choice[2] > kept.seconds])
             spots = seats.find() if not mask else self._masked_seats(group, choice[1], mask).find()
             if spots is not None:
-                return (choice, spots), passed, False
+                return _Found((choice, spots), passed, is_reserved=False, is_full=False)
             if mask and seats.has_room():
                 is_reserved = True
             else:
                 exhausted += 1
-        if exhausted == len(choices):
+        return _Found(None, len(choices), is_reserved, exhausted == len(choices))
+
+    def _note(self, group: Group, choices: Sequence[Choice], found: _Found, *, is_all: bool) -> None:
+        """Remember what keeps those of a shape from starting, so that the next of them need not be looked at."""
+        if found.is_full and is_all:  # other projects may have less to choose from
             self.full.add(group.number)
-        elif is_reserved:
+        elif found.is_reserved and not found.is_full:
             longest = max([choice[2] for choice in choices])
             self._held_back[group.number] = min(longest, self._held_back.get(group.number, math.inf))
-        return None, len(choices), is_reserved
 
     def _masked_seats(self, group: Group, option: int, mask: tuple[int, ...]) -> Seats:
         key = (group.number, option, mask)

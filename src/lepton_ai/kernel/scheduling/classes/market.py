@@ -195,6 +195,11 @@ class Market:
                 capacity[self.members.kinds.index(allocation.resource_class)] += shares
         return capacity
 
+    def can_pay(self, assigned: Assigned) -> bool:
+        """Tell whether a task is worth more than the bid on some class: if it has to wait, it is for want of room."""
+        bids = () if self.prices is None else self.prices.bids
+        return any(value / assigned.milli > bid for value, bid in zip(assigned.value, bids, strict=True))
+
     def let_go(self, task_id: str) -> None:
         """Take back what a running task was assigned."""
         self.assigned[task_id] = self.assigned[task_id]._replace(column=NONE)

@@ -70,6 +70,31 @@ def test_a_task_that_may_not_be_preempted_keeps_what_it_holds() -> None:
     assert places(after) == {"eager": ["n1"]}
 
 
+def test_nobody_behind_it_in_the_queue_takes_the_room_of_a_task_that_takes_part() -> None:
+    stays = replace(trial("stays", {FAST: 1e6, SLOW: 1e6}, size=2), restart=None)
+    plan = schedule(Snapshot(NOW, BOTH, (stays, EAGER), ()))
+    assert places(plan) == {"eager": ["n0"]}
+    assert wait_of(plan, "stays").rank == 2
+
+
+def test_who_takes_part_does_not_pass_one_that_is_before_it_in_the_queue() -> None:
+    stays = replace(trial("stays", {FAST: 1e6, SLOW: 1e6}, size=2, weight=1e6), restart=None)
+    plan = schedule(Snapshot(NOW, BOTH, (stays, EAGER), ()))
+    assert places(plan) == {"stays": ["n0", "n1"]}
+    assert wait_of(plan, "eager").rank == 2
+
+
+def test_a_task_that_takes_part_keeps_room_for_later_from_those_behind_it() -> None:
+    nodes = fleet(FAST, SLOW, devices=2)
+    half = [trial(f"half {kind}", {kind: 1000.0}) for kind in (FAST, SLOW)]
+    starts = {one.task_id: one for one in schedule(Snapshot(NOW, nodes, tuple(half), ())).placements}
+    held = tuple(replace(on(task, starts[task.id]), stake=None) for task in half)
+    pair = trial("pair", {FAST: 1000.0, SLOW: 9000.0}, count=2)
+    long = replace(trial("long", {FAST: 1e6}), restart=None)
+    assert places(schedule(Snapshot(NOW, nodes, (pair, long), held))) == {}
+    assert places(schedule(Snapshot(NOW, nodes, (long,), held))) == {"long": ["n0"]}
+
+
 def test_a_task_moves_to_a_better_class_that_became_free() -> None:
     blocker = trial("blocker", {FAST: 10.0, SLOW: 1e6})
     start = schedule(Snapshot(NOW, BOTH, (blocker, EAGER), ()))
