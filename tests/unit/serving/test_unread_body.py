@@ -44,3 +44,24 @@ def test_an_answer_after_the_body_was_read_keeps_it() -> None:
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
 def test_a_request_without_a_body_keeps_it(headers: list[tuple[bytes, bytes]]) -> None:
     assert headers_of_answer(headers, reads=False) == [(b"x", b"y")]
+
+
+def test_the_last_part_of_the_answer_goes_out_once_the_client_has_stopped_sending() -> None:
+    seen: list[tuple[str, bool]] = []
+    parts = iter([True, True, False])
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 413, "headers": []})
+        await send({"type": "http.response.body", "body": b"too large"})
+
+    async def receive() -> Scope:
+        more = next(parts)
+        seen.append(("in", more))
+        return {"type": "http.request", "body": b"x", "more_body": more}
+
+    async def send(message: Scope) -> None:
+        seen.append((message["type"], message.get("more_body", False)))
+
+    asyncio.run(CloseUnread(app)({"type": "http", "headers": [LENGTH]}, receive, send))
+    answer, last = ("http.response.body", True), ("http.response.body", False)
+    assert seen == [("http.response.start", False), answer, ("in", True), ("in", True), ("in", False), last]
