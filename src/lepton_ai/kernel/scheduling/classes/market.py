@@ -200,6 +200,11 @@ class Market:
         bids = () if self.prices is None else self.prices.bids
         return any(value / assigned.milli > bid for value, bid in zip(assigned.value, bids, strict=True))
 
+    def settle(self, task_id: str, column: int) -> None:
+        """Let a task be assigned the class on which it starts, if it was assigned another."""
+        if task_id in self.assigned:
+            self.assigned[task_id] = self.assigned[task_id]._replace(column=column)
+
     def let_go(self, task_id: str) -> None:
         """Take back what a running task was assigned."""
         self.assigned[task_id] = self.assigned[task_id]._replace(column=NONE)

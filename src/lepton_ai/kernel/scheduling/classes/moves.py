@@ -162,7 +162,7 @@ class Moves:
             member = all_of.get(name)
             if member is not None and name not in begun and self._begin(member, column):
                 begun.add(name)
-                self._market.assigned[name] = self._market.assigned[name]._replace(column=column)
+                self._market.settle(name, column)
                 if self._floor.is_full():
                     return
 

@@ -114,6 +114,7 @@ class Turn:
         column = next(
             at for at, choice in enumerate(member.choices) if choice is not None and choice[1] == started.choice[1]
         )
+        self._market.settle(name, column)
         self._market.start(name, column, self._ranking.now)
         self._begun.add(started.row)
 
