@@ -11,7 +11,9 @@ from lepton_ai.kernel.change import Change, Note, delete, update
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.identity import EVERY_PROJECT, Project, Role, Secret, Token, User
+from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
+from lepton_ai.types.where import check_label
 
 NAMES_SHOWN = 20  # of the projects that are known, in a hint
 # The actor of what the platform does by itself, and the one of refused strangers: no user may be taken for either.
@@ -24,6 +26,8 @@ def admit(gate: Access, thing: AnyObject, before: AnyObject | None) -> Sequence[
         raise InvalidInput(f"{thing.name!r} stands for the platform itself.", hint="Choose another name.")
     if isinstance(thing, Project):
         check_shares(thing, gate.core.live(Project))
+    if isinstance(thing, Node):
+        _check_labels(thing, before)
     if not isinstance(thing, User):
         return ()
     if thing.name in _NO_USER:
@@ -52,6 +56,19 @@ def release(gate: Access, thing: AnyObject) -> Sequence[Change]:
 def is_admin(user: User) -> bool:
     """Tell whether the user may do everything."""
     return user.spec.roles.get(EVERY_PROJECT) is Role.ADMIN
+
+
+def _check_labels(node: Node, before: AnyObject | None) -> None:
+    """Refuse labels that no work could ask for; those that were there before may stay."""
+    known = before.metadata.labels if before is not None else {}
+    for key, value in node.metadata.labels.items():
+        try:
+            if known.get(key) != value:
+                check_label(key, value)
+        except ValueError as error:
+            raise InvalidInput(
+                f"Node {node.name!r}: {error}.", hint="As in: lepton node label NODE site=berlin"
+            ) from None
 
 
 def _keep_an_admin(gate: Access, user: User) -> Sequence[Change]:

@@ -131,6 +131,7 @@ def _advice() -> APIRouter:
             Refusal.TOO_LARGE,
             Refusal.NO_SUCH_DEVICE,
             Refusal.NO_NODES,
+            Refusal.NO_SUCH_PLACE,
         }:
             raise Conflict(wait.sentence, hint="See what there is: lepton resources")
         return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}

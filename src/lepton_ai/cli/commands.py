@@ -121,6 +121,7 @@ COMMANDS: Mapping[str, Command] = {
         "node:cordon_node", "Give a machine no new work; what runs there goes on.", ("node.update",)
     ),
     "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.update",)),
+    "node label": Command("node:label_node", "Say where a machine is, so that work can ask for it.", ("node.update",)),
     "node price": Command("node:set_price", "Say what an hour of a machine costs.", ("node.update",)),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
     "secret set": Command(

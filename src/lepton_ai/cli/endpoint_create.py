@@ -55,6 +55,7 @@ def create_endpoint(
     memory: options.Memory = None,
     gpu: options.Gpu = None,
     accelerator: options.Accelerator = None,
+    where: options.Where = None,
     env: options.Env = None,
     secret: options.Secret = None,
     requirement: options.Requirement = None,
@@ -84,7 +85,7 @@ def create_endpoint(
         "port": port,
         "replicas": replicas,
         "idle_timeout": idle_timeout,
-        "resources": options.resources_of(cpu, memory, gpu, accelerator),
+        "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
         # A model without a folder travels alone; the SDK sends it.
         "bundle": "" if model and not workdir else upload_workdir(client, workdir),
     }
@@ -103,6 +104,7 @@ def update_endpoint(
     idle_timeout: Idle = None,
     cpu: options.Cpu = None,
     memory: options.Memory = None,
+    where: options.Where = None,
     env: options.Env = None,
     secret: options.Secret = None,
     requirement: options.Requirement = None,
@@ -123,7 +125,7 @@ def update_endpoint(
         "app": app_,
         "replicas": replicas,
         "idle_timeout": idle_timeout,
-        "resources": options.resources_of(cpu, memory, None, None),
+        "resources": options.resources_of(cpu, memory, None, None, where),
     }
     changes = {field: value for field, value in said.items() if value or value == 0}
     if not changes and not workdir:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lepton_ai.cli.output import print_fields, print_json, print_table
+from lepton_ai.cli.pairs import read_pairs
 from lepton_ai.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -94,6 +95,37 @@ def set_price(
     typer.echo(f"An hour of node {name} costs {price:g}, for what is placed there from now on.")
 
 
+@app.command("label")
+def label_node(
+    context: typer.Context,
+    name: NodeName,
+    labels: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE|KEY-", help="A label to set, or to drop.", show_default=False)
+    ],
+) -> None:
+    """Say where a machine is, so that work can ask for it.
+
+    What waits is looked at anew at once; what runs stays where it runs.
+
+    \b
+    Example:
+      lepton node label my-machine site=berlin rack=r3
+      lepton node label my-machine rack-
+    """
+    dropped = {each.removesuffix("-"): None for each in labels if "=" not in each and each.endswith("-")}
+    kept = read_pairs("KEY=VALUE", [each for each in labels if each.removesuffix("-") not in dropped])
+    session = session_of(context)
+    node = session.connect().nodes.set_labels(name, {**kept, **dropped})
+    if session.is_json:
+        print_json(node)
+        return
+    typer.echo(f"Node {name} has {_labels(node) or 'no labels'}.")
+
+
+def _labels(node: Node) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(node.metadata.labels.items()))
+
+
 def _set_cordon(context: typer.Context, name: str, *, is_cordoned: bool) -> None:
     session = session_of(context)
     nodes = session.connect().nodes
@@ -123,6 +155,7 @@ def _fields(node: Node) -> list[tuple[str, str]]:
         ("Name", node.name),
         ("State", f"{status.state}{', cordoned' if node.spec.cordoned else ''}"),
         ("Reason", status.reason.sentence),
+        ("Labels", _labels(node)),
         ("Address", status.address),
         ("Limits", status.limits),
     ]

@@ -22,6 +22,10 @@ Gpu = Annotated[
 Accelerator = Annotated[
     str | None, typer.Option(metavar="SPEC", help="As --gpu, for any kind of device: ascend:1, tpu:4.")
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Only nodes with that label: site=berlin|paris, rack!=r3. Repeatable."),
+]
 Env = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An environment variable. Repeatable.")]
 Secret = Annotated[
     list[str] | None, typer.Option(metavar="ENV=NAME", help="A variable that gets a stored secret. Repeatable.")
@@ -38,11 +42,13 @@ Workdir = Annotated[
 ]
 
 
-def resources_of(cpu: float | None, memory: str | None, gpu: str | None, accelerator: str | None) -> dict[str, object]:
+def resources_of(
+    cpu: float | None, memory: str | None, gpu: str | None, accelerator: str | None, where: Sequence[str] | None = None
+) -> dict[str, object]:
     """Return the resources that were asked for; what is not there is left to the defaults."""
     if gpu and accelerator:
         raise typer.BadParameter("say either --gpu or --accelerator, not both.")
-    said = {"cpu": cpu, "memory": memory, "gpu": gpu, "accelerator": accelerator}
+    said = {"cpu": cpu, "memory": memory, "gpu": gpu, "accelerator": accelerator, "where": where or None}
     return {name: value for name, value in said.items() if value is not None}
 
 

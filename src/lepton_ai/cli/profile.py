@@ -35,6 +35,7 @@ def profile(
     memory: options.Memory = None,
     gpu: options.Gpu = None,
     accelerator: options.Accelerator = None,
+    where: options.Where = None,
     env: options.Env = None,
     secret: options.Secret = None,
     requirement: options.Requirement = None,
@@ -53,7 +54,8 @@ def profile(
     from lepton_ai.sdk.task_request import TaskRequest, prepare  # Late, for the sake of `lepton profile --help`.
 
     program = options.program_of(env, secret, requirement, requirements)
-    wanted: JobOptions = {"replicas": replicas, "resources": options.resources_of(cpu, memory, gpu, accelerator)}
+    resources = options.resources_of(cpu, memory, gpu, accelerator, where)
+    wanted: JobOptions = {"replicas": replicas, "resources": resources}
     request = replace(TaskRequest(command, **wanted), **program)
     prepare(request)  # A wrong request should not cost an upload.
     session = session_of(context)

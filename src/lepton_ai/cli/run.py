@@ -46,6 +46,7 @@ def run(
     memory: options.Memory = None,
     gpu: options.Gpu = None,
     accelerator: options.Accelerator = None,
+    where: options.Where = None,
     env: options.Env = None,
     secret: options.Secret = None,
     requirement: options.Requirement = None,
@@ -71,17 +72,11 @@ def run(
     from lepton_ai.sdk.task_request import TaskRequest  # Late, for the sake of `lepton run --help`.
 
     wanted: JobOptions = {
-        "name": name,
-        "replicas": replicas,
-        "array": array,
-        "resources": options.resources_of(cpu, memory, gpu, accelerator),
-        "priority": priority,
-        "timeout": timeout,
-        "after": after or [],
-        "retries": retries or None,
-        "expected_duration": expected_duration,
-        "preemptible": _terms(preemptible),
-    }
+        "name": name, "replicas": replicas, "array": array, "priority": priority, "after": after or [],
+        "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
+        "timeout": timeout, "retries": retries or None,
+        "expected_duration": expected_duration, "preemptible": _terms(preemptible),
+    }  # fmt: skip
     program = options.program_of(env, secret, requirement, requirements)
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from lepton_ai.kernel.scheduling.places import meets
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Snapshot, WaitingTask
 from lepton_ai.kernel.scheduling.speeds import GUESSED, Speed
@@ -25,7 +26,7 @@ def rank_classes(
     choices = []
     slowest = max((speeds[name].log_time for name in classes_for(snapshot.nodes, trial) if name in speeds), default=0.0)
     for name in classes_for(snapshot.nodes, trial):
-        nodes = _only(snapshot.nodes, name, trial)
+        nodes = tuple(node for node in _only(snapshot.nodes, name, trial) if meets(node, trial.demand.where))
         empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=(), projects=())
         if not schedule(empty, policy).placements:
             continue

@@ -9,6 +9,7 @@ from lepton_ai.kernel.change import Change, Note, create, update
 from lepton_ai.kernel.runtime import NodeObservation
 from lepton_ai.types.base import Metadata, Reason
 from lepton_ai.types.node import Hardware, Node, NodeState, NodeStatus
+from lepton_ai.types.where import BOOKKEEPING
 
 PLATFORM_PROJECT = "platform"  # nodes belong to no team
 
@@ -31,6 +32,11 @@ def observe_nodes(
         if node.status.state is not NodeState.LOST:
             reason = Reason(code="lost", sentence=f"Node {node.name} does not answer.")
             yield update(node.with_status(state=NodeState.LOST, reason=reason), Note("lost", reason.sentence))
+
+
+def place_labels(node: Node) -> tuple[tuple[str, str], ...]:
+    """Return the labels by which work may ask for the node, by key; what it costs is not among them."""
+    return tuple(sorted((key, value) for key, value in node.metadata.labels.items() if key not in BOOKKEEPING))
 
 
 def _join(observation: NodeObservation, now: datetime, node_id: str) -> Change:

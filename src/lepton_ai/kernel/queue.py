@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lepton_ai.kernel.foreign_use import ForeignUse
+from lepton_ai.kernel.nodes import place_labels
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
     Bounds,
@@ -28,6 +29,7 @@ from lepton_ai.types.node import Node, NodeState
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
 from lepton_ai.types.share import ANY_DEVICE, Amounts
 from lepton_ai.types.task import Task, TaskState
+from lepton_ai.types.where import read_where
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
 Remaining = Callable[[Task, datetime], Expectation]  # what is still to come of a task that runs
@@ -120,7 +122,7 @@ class SnapshotBuilder:
         view = WaitingTask(
             id=task.id,
             name=task.spec.owner_name,
-            demand=_demand(task),
+            demand=demand_of(task),
             weight=weight_of(task),
             # What earlier attempts did is not waited for.
             submitted_at=(task.status.submitted_at or task.metadata.created_at or now) + task.spec.done,
@@ -163,6 +165,7 @@ class SnapshotBuilder:
                 for device in hardware.devices
             ),
             foreign_bytes=foreign if foreign > reserved else 0,
+            labels=place_labels(node),
             is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )
 
@@ -183,7 +186,7 @@ def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectat
 def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) -> RunningTask:
     """Return a task that holds something as the scheduler sees it; `expected` is what it would take if it waited."""
     begin, held = task.status.started_at or task.metadata.updated_at, task.status.allocations
-    owner, demand, project = task.spec.owner_name, _demand(task), task.project
+    owner, demand, project = task.spec.owner_name, demand_of(task), task.project
     if task.status.state is TaskState.STOPPING:
         told = task.metadata.updated_at
         end = told + task.spec.program.grace if told else None
@@ -283,6 +286,8 @@ def _bounds(amounts: Amounts) -> Bounds:
     )
 
 
-def _demand(task: Task) -> Demand:
+def demand_of(task: Task) -> Demand:
+    """Return what a task asks for, as the scheduler reads it."""
     resources = task.spec.resources
-    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size)
+    where = read_where(resources.where)
+    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size, where)

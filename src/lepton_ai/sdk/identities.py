@@ -164,6 +164,10 @@ class Nodes(Kind[Node]):
         """Say what an hour of all of the node costs; what tasks are placed there from now on counts by it."""
         return self.collection.update(name, {"metadata": {"labels": {"price": f"{price_per_hour:g}"}}})
 
+    def set_labels(self, name: str, labels: Mapping[str, str | None]) -> Node:
+        """Set labels of the node, by which work may ask for it (`where`); None drops one."""
+        return self.collection.update(name, {"metadata": {"labels": dict(labels)}})
+
     def uncordon(self, name: str) -> Node:
         """Give the node work again."""
         return self.collection.update(name, {"spec": {"cordoned": False}})

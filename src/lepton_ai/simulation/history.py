@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lepton_ai.kernel.queue import PRIORITY_DOUBLES
-from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, NodeView
+from lepton_ai.kernel.nodes import place_labels
+from lepton_ai.kernel.queue import PRIORITY_DOUBLES, demand_of
+from lepton_ai.kernel.scheduling.snapshot import DeviceView, NodeView
 from lepton_ai.simulation.trace import Trace, TraceTask, sifted
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
@@ -39,12 +40,12 @@ def trace_of(tasks: Iterable[Task], since: datetime, now: datetime, source: str)
 
 
 def _recorded(task: Task, submitted: datetime, began: datetime, ended: datetime) -> TraceTask:
-    spec, asked = task.spec, task.spec.resources
+    spec = task.spec
     return TraceTask(
         task.id,
         submitted.timestamp(),
         (ended - began).total_seconds(),
-        Demand(asked.cpu_milli, asked.memory, asked.accelerator, spec.size),
+        demand_of(task),
         2.0 ** ((spec.priority - 50) / PRIORITY_DOUBLES),
         f"{task.project}/{spec.task_kind}",
         spec.expected_duration.total_seconds() if spec.expected_duration else 0.0,
@@ -70,7 +71,8 @@ def nodes_of(found: Iterable[Node]) -> PricedNodes:
             continue
         devices = tuple(DeviceView(d.id, d.kind, d.memory_bytes, d.share_milli) for d in hardware.devices)
         memory = max(0, hardware.memory_bytes - MEMORY_RESERVED_BYTES)
-        nodes.append(NodeView(node.name, hardware.cpu_class, hardware.threads * 1000, memory, devices))
+        cpu, labels = hardware.threads * 1000, place_labels(node)
+        nodes.append(NodeView(node.name, hardware.cpu_class, cpu, memory, devices, labels=labels))
         price = _price(node.metadata.labels.get(PRICE_LABEL, ""))
         if price >= 0:
             prices[node.name] = price

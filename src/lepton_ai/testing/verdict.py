@@ -14,7 +14,7 @@ from lepton_ai.types.job import MOVES, Job, JobState
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import ExitKind, ReplicaExit, Task, TaskState
 
-HOPELESS = frozenset({"too_large", "no_such_device"})
+HOPELESS = frozenset({"too_large", "no_such_device", "no_such_place"})
 KEPT = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
 
 

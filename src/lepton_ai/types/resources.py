@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from lepton_ai.types.base import Model
 from lepton_ai.types.quantity import Bytes, parse_bytes
+from lepton_ai.types.where import Where
 
 WHOLE_DEVICE_MILLI = 1000  # Shares of a device are counted in thousandths.
 ACCELERATORS_MAX = 64  # per replica: more than any single node on the market carries
@@ -78,6 +79,7 @@ class Resources(Model):
     """What one replica needs. `cpu` may be a fraction; memory is a limit that holds, not a wish.
 
     Whoever writes `memory` means it; what is left out is learnt from runs (`memory_is_stated` is not to be written).
+    `where` names the nodes that will do by their labels, all conditions together: `["site=berlin|paris", "rack!=r3"]`.
     """
 
     cpu: Annotated[float, Field(ge=0.001, le=CPU_MAX)] = 1.0
@@ -85,6 +87,7 @@ class Resources(Model):
     memory_is_stated: bool = False
     processes: Annotated[int, Field(ge=1, le=2**22)] = 4096
     accelerator: AcceleratorRequest | None = None
+    where: Where = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -55,3 +55,14 @@ def test_cordoning_changes_the_spec(platform: FakePlatform, verb: str, *, is_cor
     assert run(platform, "node", verb, "vm").exit_code == 0
     assert platform.bodies("PATCH", f"{NODES}/vm") == [{"spec": {"cordoned": is_cordoned}}]
     assert printed(run(platform, "node", verb, "vm", "-o", "json"))["spec"]["cordoned"] is is_cordoned
+
+
+def test_labels_are_set_and_dropped_in_one_go(platform: FakePlatform) -> None:
+    platform.on("PATCH", f"{NODES}/vm", ok({**node(), "metadata": {"name": "vm", "labels": {"site": "berlin"}}}))
+    done = run(platform, "node", "label", "vm", "site=berlin", "rack-")
+    assert done.stdout == "Node vm has site=berlin.\n"
+    assert platform.bodies("PATCH", f"{NODES}/vm") == [{"metadata": {"labels": {"site": "berlin", "rack": None}}}]
+
+
+def test_a_label_without_a_value_is_a_wrong_usage(platform: FakePlatform) -> None:
+    assert run(platform, "node", "label", "vm", "berlin").exit_code == 2

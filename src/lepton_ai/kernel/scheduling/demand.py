@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Make, Pool
+from lepton_ai.kernel.scheduling.places import nodes_where
 from lepton_ai.kernel.scheduling.snapshot import Demand
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
+from lepton_ai.types.where import Condition
 
 SHARE_MIN = 1e-9  # a demand for nothing must not have an infinite index
 
@@ -16,7 +18,8 @@ SHARE_MIN = 1e-9  # a demand for nothing must not have an infinite index
 class Shape(NamedTuple):
     """A demand as plain numbers: a queue of 10,000 tasks has few of them, and each is looked at once.
 
-    Amounts are per replica, `size` replicas start together. `devices` is 0 where no accelerator is asked for.
+    Amounts are per replica, `size` replicas start together. `devices` is 0 where no accelerator is asked for; `where`
+    are the conditions that a node must meet.
     """
 
     cpu_milli: int
@@ -27,6 +30,7 @@ class Shape(NamedTuple):
     share_milli: int = WHOLE_DEVICE_MILLI
     device_memory_min: int = 0
     device_memory_max: int = 0
+    where: tuple[Condition, ...] = ()
 
 
 class Option(NamedTuple):
@@ -41,18 +45,18 @@ def shape_of(demand: Demand) -> Shape:
     cpu, memory, size = max(demand.cpu_milli, 0), max(demand.memory_bytes, 0), max(demand.size, 1)
     wanted = demand.accelerator
     if wanted is None:
-        return Shape(cpu, memory, size)
+        return Shape(cpu, memory, size, where=demand.where)
     bounds = (wanted.memory_bytes_min, wanted.memory_bytes_max)
-    return Shape(cpu, memory, size, wanted.kind.lower(), wanted.count, wanted.share_milli, *bounds)
+    return Shape(cpu, memory, size, wanted.kind.lower(), wanted.count, wanted.share_milli, *bounds, demand.where)
 
 
 def numbers_of(demand: Demand) -> tuple[object, ...]:
     """Return what tells demands apart, as it was asked for; much cheaper than the shape, which is made once of each."""
     wanted = demand.accelerator
     if wanted is None:
-        return demand.cpu_milli, demand.memory_bytes, demand.size
+        return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where
     device = (wanted.kind, wanted.count, wanted.share_milli, wanted.memory_bytes_min, wanted.memory_bytes_max)
-    return demand.cpu_milli, demand.memory_bytes, demand.size, device
+    return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where, device
 
 
 def is_kind(wanted: str, kind: str) -> bool:
@@ -68,7 +72,7 @@ def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:
 
     Single replicas see nodes with and without accelerators apart, so that CPU work can shun the former.
     """
-    pools = _device_pools(shape, fleet) if shape.devices else fleet.cpu_pools(apart=shape.size == 1)
+    pools = _pools(shape, fleet)
     able = [pool for pool in pools if holds(shape, pool)]
     if not able and len(pools) > 1:
         able = [pool for pool in (fleet.joined(pools),) if holds(shape, pool)]
@@ -129,6 +133,14 @@ def _has_room(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bo
     if shape.devices and eligible is not None:
         fits &= ((devices >= shape.share_milli) & eligible).sum(axis=1) >= shape.devices
     return fits
+
+
+def _pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:
+    pools = _device_pools(shape, fleet) if shape.devices else fleet.cpu_pools(apart=shape.size == 1)
+    if not shape.where:
+        return pools
+    nodes = nodes_where(fleet, shape.where)
+    return tuple(part for part in (fleet.part(pool, nodes) for pool in pools) if len(part.rows))
 
 
 def _device_pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:

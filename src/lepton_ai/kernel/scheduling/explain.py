@@ -13,6 +13,7 @@ from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_o
 from lepton_ai.kernel.scheduling.expectation import expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
+from lepton_ai.kernel.scheduling.places import nodes_where
 from lepton_ai.kernel.scheduling.reasons import counted_lacks, needs, shortage
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, RunningTask, Snapshot, Wait, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import Timeline
@@ -181,20 +182,22 @@ def _verdict(shape: Shape, pool: Pool, world: _World, row: int, rooms: int) -> N
 
 
 def _excluded(task: WaitingTask, world: _World) -> tuple[CountedReason, ...]:
-    """Count the nodes that are no candidates, by why: cordoned, without the device, or too small even when empty."""
+    """Count the nodes that are no candidates, by why: cordoned, elsewhere, without the device, too small when empty."""
     shape, fleet = shape_of(task.demand), world.fleet
     options = options_of(shape, fleet)
     chosen = np.zeros(len(fleet.nodes), dtype=np.bool_)
     for option in options:
         chosen |= option.pool.nodes
-    counts = {"cordoned": int((~fleet.is_schedulable).sum()), "device": 0, "size": 0}
+    there = fleet.is_schedulable & nodes_where(fleet, shape.where)
+    counts = {"cordoned": int((~fleet.is_schedulable).sum()), "label": 0, "device": 0, "size": 0}
+    counts["label"] = int((fleet.is_schedulable & ~there).sum())
     if shape.devices:
         able = np.zeros(len(fleet.nodes), dtype=np.bool_)
         for kind in fleet.device_kinds:
             pool = fleet.device_pool(kind, shape.device_memory_min, shape.device_memory_max)
             able |= pool.nodes & is_kind(shape.kind, kind)
-        counts["device"] = int((fleet.is_schedulable & ~able).sum())
-    counts["size"] = int((fleet.is_schedulable & ~chosen).sum()) - counts["device"]
+        counts["device"] = int((there & ~able).sum())
+    counts["size"] = int((there & ~chosen).sum()) - counts["device"]
     return tuple(CountedReason(lack=lack, nodes=count) for lack, count in counts.items() if count > 0)
 
 

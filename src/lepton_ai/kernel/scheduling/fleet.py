@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
 
@@ -90,6 +90,7 @@ class Fleet:
         self.no_columns: Sequence[tuple[int, ...]] = ((),) * len(self.nodes)
         self._read_devices()
         self._joined: dict[tuple[int, ...], Pool] = {}
+        self._parts: dict[tuple[int, bytes], Pool] = {}
         self._device_pools: dict[tuple[str, int, int], Pool] = {}
         self._cpu_pools: dict[bool, tuple[Pool, ...]] = {}
         self._sizes: dict[str, tuple[int, int, int]] = {}
@@ -144,6 +145,19 @@ class Fleet:
             self._cpu_pools[apart] = tuple(pools)
         return self._cpu_pools[apart]
 
+    def part(self, pool: Pool, nodes: Bools) -> Pool:
+        """Return what of `pool`, which must be one of this fleet, is on `nodes`.
+
+        Its shares are still reckoned of the whole class: being choosy changes nobody's place in the queue.
+        """
+        key = id(pool), nodes.tobytes()
+        if key not in self._parts:
+            eligible = None if pool.eligible is None else pool.eligible & nodes[:, None]
+            columns = [own if is_in else () for own, is_in in zip(pool.columns, nodes.tolist(), strict=True)]
+            part = self._pool(pool.classes, pool.nodes & nodes, eligible, columns)
+            self._parts[key] = replace(part, devices_milli=pool.devices_milli)
+        return self._parts[key]
+
     def joined(self, pools: Sequence[Pool]) -> Pool:
         """Return one pool of all of `pools`, which must be pools of this fleet."""
         key = tuple([id(pool) for pool in pools])
@@ -157,8 +171,9 @@ class Fleet:
         masks = [pool.eligible for pool in pools if pool.eligible is not None]
         if not masks:
             return self._pool(classes, nodes, None, self.no_columns)
+        milli = sum(pool.devices_milli for pool in pools)
         columns = [tuple(sorted(sum(parts, ()))) for parts in zip(*(pool.columns for pool in pools), strict=True)]
-        return self._pool(classes, nodes, np.logical_or.reduce(masks), columns)
+        return replace(self._pool(classes, nodes, np.logical_or.reduce(masks), columns), devices_milli=milli)
 
     def _pool(
         self, classes: tuple[str, ...], nodes: Bools, eligible: Bools | None, columns: Sequence[tuple[int, ...]]

@@ -103,7 +103,7 @@ def fits_one_of(group: Group, free: Ledger, nodes: Iterable[int]) -> bool:
         if shape.cpu_milli > free.cpu_cells[node] or shape.memory_bytes > free.memory_cells[node]:
             continue
         if not shape.devices:
-            return True
+            return not shape.where or any(option.pool.place[node] >= 0 for option in group.options)
         amounts = free.devices_of(node)
         for option in group.options:
             fitting = sum(amounts[column] >= shape.share_milli for column in option.pool.columns[node])

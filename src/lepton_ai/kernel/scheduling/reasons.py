@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from lepton_ai.kernel.scheduling import places
 from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, rooms_of
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
 from lepton_ai.kernel.scheduling.snapshot import Refusal
@@ -43,19 +44,32 @@ def impossible(shape: Shape, options: tuple[Option, ...], fleet: Fleet) -> tuple
         return None
     if not fleet.is_schedulable.any():
         return Refusal.NO_NODES, _no_nodes(fleet)
+    if shape.where:
+        return _impossible_there(shape, fleet)
     if shape.devices and not _nodes_with_device(shape, fleet).any():
         return Refusal.NO_SUCH_DEVICE, _no_such_device(shape, fleet)
     return Refusal.TOO_LARGE, _too_large(shape, fleet)
 
 
+def _impossible_there(shape: Shape, fleet: Fleet) -> tuple[Refusal, str]:
+    nodes, where = places.nodes_where(fleet, shape.where), places.in_words(shape.where)
+    if not nodes.any():
+        return Refusal.NO_SUCH_PLACE, places.no_such_place(fleet, shape.where)
+    part = Fleet([fleet.nodes[row] for row in np.flatnonzero(nodes).tolist()])
+    found = impossible(shape._replace(where=()), (), part)
+    assert found is not None
+    return found[0], f"where {where}: {found[1]}"
+
+
 def busy(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, opening: Opening | None) -> str:
     """Return what is short where it is closest to enough, and when more is expected."""
+    there = f"where {places.in_words(shape.where)}: " if shape.where else ""
     if shape.size > 1:
         rooms = int(_rooms(shape, pool, free).sum())
-        text = f"a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
+        text = f"{there}a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
         return f"{text}; {_next(opening, 'the rest is')}"
     node = opening.node if opening and pool.nodes[opening.node] else _closest(shape, pool, fleet, free)
-    return f"{shortage(shape, pool, fleet, free, node)}; {_next(opening, 'the next are')}"
+    return f"{there}{shortage(shape, pool, fleet, free, node)}; {_next(opening, 'the next are')}"
 
 
 def counted_lacks(shape: Shape, pool: Pool, free: Ledger) -> dict[str, int]:
@@ -132,7 +146,7 @@ def _no_nodes(fleet: Fleet) -> str:
 
 
 def _no_such_device(shape: Shape, fleet: Fleet) -> str:
-    text = f"asks for {_devices(shape)}{_bounds(shape)}; this cluster has none: it has {_classes(fleet)}"
+    text = f"asks for {_devices(shape)}{_bounds(shape)}; there is none, only {_classes(fleet)}"
     idle = sum(any(is_kind(shape.kind, d.kind) for d in n.devices) for n in fleet.nodes if not n.is_schedulable)
     return f"{text}; {idle} nodes that may have it take no new work" if idle else text
 
@@ -158,10 +172,10 @@ def _too_large_together(shape: Shape, fleet: Fleet, cpu_all: int) -> str:
     text = f"a gang of {_gang(shape)}"
     devices = int(_matching(shape, fleet).sum())
     if shape.devices * shape.size > devices and shape.devices:
-        return f"{text} needs {shape.devices * shape.size}; the cluster has {devices} in all{MORE}"
+        return f"{text} needs {shape.devices * shape.size}; there are {devices} in all{MORE}"
     if shape.cpu_milli * shape.size > cpu_all:
         wanted = f"{shape.cpu_milli * shape.size / 1000:g}"
-        return f"{text} needs {wanted}; the cluster has {cpu_all / 1000:g} in all{MORE}"
+        return f"{text} needs {wanted}; there are {cpu_all / 1000:g} in all{MORE}"
     return (
         f"{text} with {format_bytes(shape.memory_bytes)} each does not fit on the nodes even when they are empty{MORE}"
     )

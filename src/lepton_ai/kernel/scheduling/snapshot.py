@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from lepton_ai.types.resources import AcceleratorRequest, Allocation
 from lepton_ai.types.share import BudgetState
+from lepton_ai.types.where import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class DeviceView:
 class NodeView:
     """A node's allocatable capacity. What running tasks hold is subtracted by the scheduler, not here.
 
-    `foreign_bytes` of its memory are used by processes that are not ours; they are not in `memory_bytes`.
+    `foreign_bytes` of its memory are used by processes that are not ours; they are not in `memory_bytes`. `labels` are
+    in the order of their keys.
     """
 
     name: str
@@ -35,16 +37,18 @@ class NodeView:
     devices: tuple[DeviceView, ...] = ()
     is_schedulable: bool = True
     foreign_bytes: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What each replica of a gang of `size` needs."""
+    """What each replica of a gang of `size` needs, on nodes that meet all conditions of `where` (in sorted order)."""
 
     cpu_milli: int
     memory_bytes: int
     accelerator: AcceleratorRequest | None = None
     size: int = 1
+    where: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,7 @@ class Refusal(StrEnum):
     TOO_LARGE = "too_large"  # would not fit on the empty machines that there are
     NO_SUCH_DEVICE = "no_such_device"
     NO_NODES = "no_nodes"
+    NO_SUCH_PLACE = "no_such_place"  # no node has the labels that it asks for
     BUSY = "busy"  # fits in principle; others hold what it needs
     RESERVED = "reserved"  # would fit now but would delay the head of the queue
     QUOTA = "quota"  # its project, or one above that, holds all that it may

@@ -19,6 +19,8 @@ def template_of(spec: EndpointSpec) -> str:
     """Return a digest of all that makes a replica what it is; replicas of another digest are out of date."""
     wanted = spec.model_dump(mode="json", exclude=_OUTSIDE_TEMPLATE)
     wanted["resources"].pop("memory_is_stated", None)  # how much it is counts, not who said so
+    if not spec.resources.where:
+        del wanted["resources"]["where"]  # a release before knew none, and its replicas are not out of date
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
 

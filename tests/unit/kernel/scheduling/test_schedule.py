@@ -65,7 +65,7 @@ def test_a_gang_that_lacks_one_place_takes_none() -> None:
 def test_a_gang_larger_than_the_cluster_says_how_much_there_is() -> None:
     wait = wait_of(plan_of([node("a", 2)], [task("gang", 2, size=4)]), "gang")
     assert wait.refusal is Refusal.TOO_LARGE
-    assert wait.sentence == "a gang of 4 x 2 CPUs needs 8; the cluster has 2 in all: it waits until nodes join"
+    assert wait.sentence == "a gang of 4 x 2 CPUs needs 8; there are 2 in all: it waits until nodes join"
     assert wait.expected_start is None
 
 
@@ -105,7 +105,7 @@ def test_a_device_that_no_node_has_is_named_beside_those_that_there_are() -> Non
     wait = wait_of(plan_of([node("a", 4, T4)], [task("t", gpu=gpu("h100", 2))]), "t")
     assert (wait.refusal, wait.sentence) == (
         Refusal.NO_SUCH_DEVICE,
-        "asks for 2 h100; this cluster has none: it has nvidia-t4-16gb, cpu-avx2",
+        "asks for 2 h100; there is none, only nvidia-t4-16gb, cpu-avx2",
     )
 
 

@@ -25,6 +25,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     WaitingTask,
 )
 from lepton_ai.types.resources import AcceleratorRequest, Allocation, DeviceShare
+from lepton_ai.types.where import read_where
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GB = 10**9
@@ -181,3 +182,28 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     ends = st.none() | st.integers(-1000, 10_000).map(lambda s: NOW + timedelta(seconds=s))
     busy = tuple(RunningTask(f"r-{p.task_id}", p.task_id, p.allocations, draw(ends)) for p in first.placements)
     return Snapshot(NOW, nodes, draw(queues()), busy)
+
+
+SITES = st.sampled_from([(), (("site", "a"),), (("site", "b"),), (("rack", "r"), ("site", "a"))])
+PLACES = st.lists(st.sampled_from(["site=a", "site=b", "site!=a", "rack=r", "rack!=r", "node=n1"]), max_size=2)
+
+
+@st.composite
+def labelled(draw: st.DrawFn, nodes: tuple[NodeView, ...]) -> tuple[NodeView, ...]:
+    """The nodes with labels."""
+    return tuple(replace(one, labels=draw(SITES)) for one in nodes)
+
+
+@st.composite
+def choosy(draw: st.DrawFn, tasks: tuple[WaitingTask, ...]) -> tuple[WaitingTask, ...]:
+    """The tasks with conditions on where they run."""
+    places = (read_where(tuple(draw(PLACES))) for _ in tasks)
+    demands = (replace(one.demand, where=where) for one, where in zip(tasks, places, strict=True))
+    return tuple(replace(one, demand=demand) for one, demand in zip(tasks, demands, strict=True))
+
+
+@st.composite
+def bounded(draw: st.DrawFn) -> Snapshot:
+    """A snapshot whose nodes have labels, and whose tasks say where they may run."""
+    snapshot = draw(snapshots())
+    return replace(snapshot, nodes=draw(labelled(snapshot.nodes)), waiting=draw(choosy(snapshot.waiting)))
