@@ -59,6 +59,7 @@ _MEANINGS: Mapping[str, Mapping[StrEnum, str]] = {
         ExitKind.TIMED_OUT: "ran longer than its time-out",
         ExitKind.STOPPED: "ended because it was asked to",
         ExitKind.PREEMPTED: "made room for another; the next attempt follows, and no retry is used up",
+        ExitKind.COST_LIMIT: "had used up what it may cost (`--max-cost`), and got its grace",
         ExitKind.LOST: "its node or its supervisor is gone, so nobody knows how it ended",
         ExitKind.NOT_STARTED: "its folder, its packages or its command could not be had",
     },
@@ -88,7 +89,7 @@ def exit_code(kind: ExitKind) -> str:
         return "the command's own"
     if kind is ExitKind.SIGNALED:
         return "128 + the signal"
-    if kind is ExitKind.STOPPED:
+    if kind in {ExitKind.STOPPED, ExitKind.COST_LIMIT}:
         return "the command's own, or 128 + the signal"
     if kind is ExitKind.PREEMPTED:
         return "none: it goes on"

@@ -27,7 +27,7 @@ from lepton_ai.types.node import Node
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
 from lepton_ai.types.resources import Resources
-from lepton_ai.types.task import GANG_MAX, Program, Task, TaskSpec, TaskState, TaskStatus
+from lepton_ai.types.task import GANG_MAX, Money, Program, Task, TaskSpec, TaskState, TaskStatus
 
 Word = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -41,6 +41,7 @@ class Trial(Model):
     replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
+    max_cost: Money | None = None
 
 
 class Question(Model):
@@ -132,6 +133,7 @@ def _advice() -> APIRouter:
             Refusal.NO_SUCH_DEVICE,
             Refusal.NO_NODES,
             Refusal.NO_SUCH_PLACE,
+            Refusal.TOO_DEAR,
         }:
             raise Conflict(wait.sentence, hint="See what there is: lepton resources")
         return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
@@ -222,6 +224,7 @@ def _task(gate: Access, spec: Trial) -> Task:
             size=spec.replicas,
             priority=spec.priority,
             expected_duration=spec.expected_duration,
+            max_cost=spec.max_cost,
         ),
         status=TaskStatus(submitted_at=now),
     )

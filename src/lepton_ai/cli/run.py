@@ -29,6 +29,7 @@ Expected = Annotated[str | None, typer.Option(metavar="DURATION", help="How long
 Preemptible = Annotated[
     str | None, typer.Option(metavar="anew|DURATION", help="It may be stopped for others; begins anew, or so resumes.")
 ]
+MaxCost = Annotated[float | None, typer.Option(min=0, help="What all its attempts may cost, at the nodes' prices.")]
 
 app = typer.Typer()
 
@@ -58,6 +59,7 @@ def run(
     retries: Retries = 0,
     expected_duration: Expected = None,
     preemptible: Preemptible = None,
+    max_cost: MaxCost = None,
 ) -> None:
     """Run a command as a job, follow its log, exit with its code.
 
@@ -75,7 +77,7 @@ def run(
         "name": name, "replicas": replicas, "array": array, "priority": priority, "after": after or [],
         "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
         "timeout": timeout, "retries": retries or None,
-        "expected_duration": expected_duration, "preemptible": _terms(preemptible),
+        "expected_duration": expected_duration, "preemptible": _terms(preemptible), "max_cost": max_cost,
     }  # fmt: skip
     program = options.program_of(env, secret, requirement, requirements)
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lepton_ai.kernel.scheduling.snapshot import Price
 from lepton_ai.types.node import Node
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
 
@@ -21,17 +22,21 @@ def price_of(allocations: Sequence[Allocation], nodes: Mapping[str, Node]) -> fl
     total = 0.0
     for held in allocations:
         node = nodes.get(held.node)
-        if node is None or node.status.hardware is None:
-            continue
-        hardware = node.status.hardware
-        shares = [held.cpu_milli / (hardware.threads * 1000), held.memory_bytes / hardware.memory_bytes]
-        if held.devices and hardware.devices:
-            shares.append(devices_of((held,)) / len(hardware.devices))
-        total += _price(node) * min(max(shares), 1.0)
+        price = price_of_node(node) if node is not None else None
+        if price is not None:
+            total += price.of(held.cpu_milli, held.memory_bytes, sum(device.share_milli for device in held.devices))
     return total
 
 
-def _price(node: Node) -> float:
+def price_of_node(node: Node) -> Price | None:
+    """Return what an hour of all of a node costs; None if that is not known, or nothing."""
+    hardware, per_hour = node.status.hardware, _per_hour(node)
+    if hardware is None or not per_hour:
+        return None
+    return Price(per_hour, hardware.threads * 1000, hardware.memory_bytes, len(hardware.devices))
+
+
+def _per_hour(node: Node) -> float:
     try:
         price = float(node.metadata.labels.get(PRICE, "0"))
     except ValueError:

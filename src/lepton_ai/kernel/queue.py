@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lepton_ai.kernel.foreign_use import ForeignUse
 from lepton_ai.kernel.nodes import place_labels
+from lepton_ai.kernel.prices import price_of_node
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
     Bounds,
@@ -166,6 +167,7 @@ class SnapshotBuilder:
             ),
             foreign_bytes=foreign if foreign > reserved else 0,
             labels=place_labels(node),
+            price=price_of_node(node),
             is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
         )
 
@@ -289,5 +291,6 @@ def _bounds(amounts: Amounts) -> Bounds:
 def demand_of(task: Task) -> Demand:
     """Return what a task asks for, as the scheduler reads it."""
     resources = task.spec.resources
-    where = read_where(resources.where)
-    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size, where)
+    where, limit = read_where(resources.where), task.spec.max_cost
+    money = None if limit is None else limit - task.spec.earlier_cost
+    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size, where, money)

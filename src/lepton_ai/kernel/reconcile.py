@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from lepton_ai.errors import LeptonError
-from lepton_ai.kernel import dispatch, tasks
+from lepton_ai.kernel import cost_limits, dispatch, tasks
 from lepton_ai.kernel.attention import Attention
 from lepton_ai.kernel.backoff import Backoff
 from lepton_ai.kernel.change import Change, Verb, update
@@ -40,8 +40,8 @@ ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
 PRUNE_EVERY = timedelta(days=1)
-# Not objects: the keys under which a pruning that failed, a look at the budgets, and the next plan are due.
-PRUNE, BUDGETS, PLAN = "prune", "budgets", "plan"
+# Not objects: the keys under which a pruning that failed, looks at budgets and cost limits, and the next plan are due.
+PRUNE, BUDGETS, COSTS, PLAN = "prune", "budgets", "costs", "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +159,12 @@ class Loop:
             asked, self._asked = self._asked, set()
         self._mark(self._world.refresh() | asked)
         due = {object_id for object_id, moment in self._due.items() if moment <= now}
-        for object_id in due:
-            del self._due[object_id]
+        self._due = {key: moment for key, moment in self._due.items() if key not in due}
         self._dirty |= due
         if now >= self._next_resync:
             self._next_resync = now + RESYNC
             self._attention.look_at_all()
-            for kind in self._services:
-                self._dirty |= self._world.ids(kind)
+            self._dirty.update(*(self._world.ids(kind) for kind in self._services))
 
     def _mark(self, changed: set[str]) -> None:
         self._dirty |= changed
@@ -256,9 +254,11 @@ class Loop:
                 self._world.forget_deleted(task)
 
     def _review_budgets(self, now: datetime) -> None:
-        changes, again_at = self._spending.review(self._world, now)
-        self._commit(list(changes))
-        self._due |= {BUDGETS: again_at} if again_at is not None else {}
+        limited = self._world.index.limited.values()
+        looks = {BUDGETS: self._spending.review(self._world, now), COSTS: cost_limits.review(limited, now)}
+        for key, (changes, again_at) in looks.items():
+            self._commit(list(changes))
+            self._due |= {key: again_at} if again_at is not None else {}
 
     def _prune(self, now: datetime) -> None:
         """Drop old history once a day, in steps while there is more: none keeps the API from writing for long."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lepton_ai.types.task import Task, TaskState
 
 ACTIVE = frozenset({TaskState.STARTING, TaskState.RUNNING, TaskState.STOPPING})
+_MAY_EXCEED = frozenset({TaskState.STARTING, TaskState.RUNNING})
 _PASSING = frozenset({TaskState.STARTING, TaskState.STOPPING})
 
 
@@ -15,6 +16,7 @@ class TaskIndex:
 
     def __init__(self) -> None:
         self._moving: dict[str, Task] = {}
+        self._limited: dict[str, Task] = {}
         self._holders: dict[str, str] = {}  # by replica id
         self._held: dict[str, tuple[str, ...]] = {}  # replica ids by task id
 
@@ -22,6 +24,11 @@ class TaskIndex:
     def moving(self) -> Mapping[str, Task]:
         """The tasks that something is still to be done about: that start, stop, or were asked to stop."""
         return self._moving
+
+    @property
+    def limited(self) -> Mapping[str, Task]:
+        """The tasks that start or run and may cost no more than so much."""
+        return self._limited
 
     @property
     def holders(self) -> Mapping[str, str]:
@@ -34,6 +41,8 @@ class TaskIndex:
         state = task.status.state
         if state in _PASSING or (task.spec.stop_requested and not task.is_final()):
             self._moving[task.id] = task
+        if task.spec.max_cost is not None and state in _MAY_EXCEED:
+            self._limited[task.id] = task
         if state in ACTIVE:
             held = tuple([task.replica_id(allocation.rank) for allocation in task.status.allocations])
             self._held[task.id] = held
@@ -42,5 +51,6 @@ class TaskIndex:
     def drop(self, task_id: str) -> None:
         """Forget a task."""
         self._moving.pop(task_id, None)
+        self._limited.pop(task_id, None)
         for replica_id in self._held.pop(task_id, ()):
             del self._holders[replica_id]

@@ -11,6 +11,9 @@ from lepton_ai.types.task import MOVES, ExitKind, Replica, ReplicaExit, ReplicaS
 
 _LOST = ReplicaExit(kind=ExitKind.LOST, sentence="Its node or its supervisor is gone.")
 
+# Ends that we decided on: however its replicas end then, unless they all succeeded meanwhile, it is our doing.
+_CALLED_OFF = frozenset({ExitKind.PREEMPTED, ExitKind.COST_LIMIT})
+
 # What decides the outcome of a gang when its replicas end in different ways: the first of these that occurs.
 _GRAVITY = (
     ExitKind.OUT_OF_MEMORY,
@@ -80,6 +83,11 @@ def preempt(task: Task, sentence: str) -> Change:
     return move(task, TaskState.STOPPING, Note("preempted", sentence), outcome=ExitKind.PREEMPTED)
 
 
+def exceed(task: Task, sentence: str) -> Change:
+    """Return the change that has a task stopped, with its grace, because it has used up what it may cost."""
+    return move(task, TaskState.STOPPING, Note("cost_limit", sentence), outcome=ExitKind.COST_LIMIT)
+
+
 def cancel(task: Task, now: datetime) -> Change:
     """Return the change that ends a task which holds nothing yet."""
     note = Note("stopped", task.spec.stop_reason or "Stopped before it started.")
@@ -121,11 +129,12 @@ def _replica(
 
 def _finish(task: Task, replicas: tuple[Replica, ...], now: datetime) -> Change:
     ends = {one.exit.kind for one in replicas if one.exit}
-    if task.status.outcome is ExitKind.PREEMPTED and ends != {ExitKind.SUCCEEDED} and not task.spec.stop_requested:
-        note = Note("preempted", task.status.reason.sentence)
+    called_off = task.status.outcome if task.status.outcome in _CALLED_OFF else None
+    if called_off is not None and ends != {ExitKind.SUCCEEDED} and not task.spec.stop_requested:
+        note = Note(called_off.value, task.status.reason.sentence)
         return move(task, TaskState.FINISHED, note, replicas=replicas, finished_at=_last_end(replicas, now))
     # What a rank says while the gang is being stopped (an exit code, a signal) is our doing; what broke it came first.
-    cause = None if task.status.outcome is ExitKind.PREEMPTED else task.status.outcome
+    cause = None if called_off is not None else task.status.outcome
     last = decisive([one for one in replicas if cause in {None, one.exit.kind if one.exit else None}])
     if last is None or last.exit is None:
         return move(

@@ -47,6 +47,7 @@ class JobOptions(TypedDict, total=False):
     retries: int | Retries | Mapping[str, object] | None
     expected_duration: Amount | None
     preemptible: Preemptible | Mapping[str, object] | None
+    max_cost: float | None
     labels: Mapping[str, str]
 
 
@@ -58,6 +59,7 @@ class TaskRequest:
     packed and travels along. `secrets` maps an environment variable to the name of a secret. `resources` are as in
     `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
     `preemptible`, as in `{"resumes": True, "restart": "2m"}`, lets it be stopped to make room, and start again later.
+    `max_cost` is what all its attempts together may cost at the nodes' prices.
     """
 
     command: Command = ()
@@ -80,6 +82,7 @@ class TaskRequest:
     retries: int | Retries | Mapping[str, object] | None = field(default=None, kw_only=True)
     expected_duration: Amount | None = field(default=None, kw_only=True)
     preemptible: Preemptible | Mapping[str, object] | None = field(default=None, kw_only=True)
+    max_cost: float | None = field(default=None, kw_only=True)
     labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 

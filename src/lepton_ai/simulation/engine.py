@@ -28,8 +28,8 @@ from lepton_ai.types.resources import Allocation
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)  # of traces that count from nothing
 HORIZON_SECONDS = 1000 * 366 * 86_400.0  # what has not ended by then never will; datetime ends in the year 9999
-# While the fleet stays as it is.
-NEVER = frozenset({Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_SUCH_PLACE, Refusal.NO_NODES})
+_NOWHERE = {Refusal.NO_NODES, Refusal.NO_SUCH_PLACE, Refusal.NO_SUCH_DEVICE}
+NEVER = frozenset({*_NOWHERE, Refusal.TOO_LARGE, Refusal.TOO_DEAR})  # while the fleet stays as it is
 # A plan with a backlog takes 1 to 4 ms. What arrives where others wait seldom starts at once: it waits for an end.
 # With a thousand before it, an end can wait too. On 20,000 tasks at full load no mean wait changes by 1 % (ADR 0016).
 PLANS_AIMED, QUEUE, BACKLOG = 10_000, 10, 1000

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lepton_ai.kernel.nodes import place_labels
+from lepton_ai.kernel.prices import price_of_node
 from lepton_ai.kernel.queue import PRIORITY_DOUBLES, demand_of
 from lepton_ai.kernel.scheduling.snapshot import DeviceView, NodeView
 from lepton_ai.simulation.trace import Trace, TraceTask, sifted
@@ -72,7 +73,8 @@ def nodes_of(found: Iterable[Node]) -> PricedNodes:
         devices = tuple(DeviceView(d.id, d.kind, d.memory_bytes, d.share_milli) for d in hardware.devices)
         memory = max(0, hardware.memory_bytes - MEMORY_RESERVED_BYTES)
         cpu, labels = hardware.threads * 1000, place_labels(node)
-        nodes.append(NodeView(node.name, hardware.cpu_class, cpu, memory, devices, labels=labels))
+        view = NodeView(node.name, hardware.cpu_class, cpu, memory, devices, labels=labels, price=price_of_node(node))
+        nodes.append(view)
         price = _price(node.metadata.labels.get(PRICE_LABEL, ""))
         if price >= 0:
             prices[node.name] = price

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resources import Resources
-from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Preemptible, Replica
+from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Money, Preemptible, Replica
 
 ARRAY_MAX = 10_000  # each index is a task of its own in the queue
 COMMAND_WORDS_MAX = 4096
@@ -85,6 +85,7 @@ class JobSpec(Model):
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
     preemptible: Preemptible | None = None  # it may be stopped to make room for others, and goes back to the queue
+    max_cost: Money | None = None  # of each task, all its attempts together, at the nodes' prices
     retries: Retries = Retries()
     timeout: Duration | None = None
     grace: Duration = DEFAULT_GRACE

@@ -17,6 +17,7 @@ from lepton_ai.types.share import Spent
 GANG_MAX = 4096
 HOUR_SECONDS = 3600.0
 DEFAULT_GRACE = timedelta(seconds=10)
+Money = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]  # in whatever the nodes' prices are in
 DEFAULT_RESTART, RESTART_MIN = timedelta(minutes=1), timedelta(seconds=1)
 
 
@@ -53,6 +54,7 @@ class ExitKind(StrEnum):
     TIMED_OUT = "timed_out"
     STOPPED = "stopped"  # we were asked to stop it
     PREEMPTED = "preempted"  # it made room for another and goes on later
+    COST_LIMIT = "cost_limit"  # it had used up what it may cost
     LOST = "lost"  # node or supervisor gone: nobody knows how it ended
     NOT_STARTED = "not_started"  # bundle, environment or executable could not be had
 
@@ -129,6 +131,8 @@ class TaskSpec(Model):
     expected_duration: Duration | None = None
     preemptible: Preemptible | None = None
     done: Duration = timedelta(0)  # how long earlier attempts ran from which it resumes
+    max_cost: Money | None = None  # of all attempts together
+    earlier_cost: float = 0.0  # of those before this one
     is_service: bool = False  # runs until stopped, so its duration says nothing
     drain_requested_at: AwareDatetime | None = None  # gets no new requests; stopped once it has none in flight
     stop_requested: bool = False

@@ -199,3 +199,20 @@ def test_a_preempted_task_whose_owner_wants_it_stopped_is_stopped() -> None:
     after = observe(preempted(stop_requested=True), ended(kind=ExitKind.STOPPED))
     assert after is not None
     assert after.status.outcome is ExitKind.STOPPED
+
+
+def exceeding() -> Task:
+    return _task(tasks.exceed(task(state=TaskState.RUNNING), "It has cost 2, and may cost 2 in all: it is stopped."))
+
+
+def test_a_task_that_reached_its_cost_limit_ends_by_it_however_its_process_took_the_signal() -> None:
+    for kind in (ExitKind.STOPPED, ExitKind.SIGNALED, ExitKind.FAILED, ExitKind.LOST):
+        after = observe(exceeding(), ended(kind=kind))
+        assert after is not None
+        assert (after.status.outcome, after.status.reason.code) == (ExitKind.COST_LIMIT, "cost_limit")
+
+
+def test_a_task_that_came_to_its_end_in_the_grace_of_its_cost_limit_has_succeeded() -> None:
+    after = observe(exceeding(), ended())
+    assert after is not None
+    assert after.status.outcome is ExitKind.SUCCEEDED

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Make, Pool
 from lepton_ai.kernel.scheduling.places import nodes_where
@@ -19,7 +21,7 @@ class Shape(NamedTuple):
     """A demand as plain numbers: a queue of 10,000 tasks has few of them, and each is looked at once.
 
     Amounts are per replica, `size` replicas start together. `devices` is 0 where no accelerator is asked for; `where`
-    are the conditions that a node must meet.
+    are the conditions that a node must meet, `ceilings` say by class what an hour of a replica may cost there.
     """
 
     cpu_milli: int
@@ -31,6 +33,7 @@ class Shape(NamedTuple):
     device_memory_min: int = 0
     device_memory_max: int = 0
     where: tuple[Condition, ...] = ()
+    ceilings: tuple[tuple[str, float], ...] = ()
 
 
 class Option(NamedTuple):
@@ -72,9 +75,9 @@ def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:
 
     Single replicas see nodes with and without accelerators apart, so that CPU work can shun the former.
     """
-    pools = _pools(shape, fleet)
+    pools = pools_of(shape, fleet)
     able = [pool for pool in pools if holds(shape, pool)]
-    if not able and len(pools) > 1:
+    if not able and len(pools) > 1 and not shape.ceilings:
         able = [pool for pool in (fleet.joined(pools),) if holds(shape, pool)]
     return tuple(option_of(shape, fleet, pool) for pool in able)
 
@@ -135,12 +138,22 @@ def _has_room(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bo
     return fits
 
 
-def _pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:
+def pools_of(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:
+    """Return what there is of each class where the shape may run, whether or not it would fit."""
     pools = _device_pools(shape, fleet) if shape.devices else fleet.cpu_pools(apart=shape.size == 1)
-    if not shape.where:
-        return pools
-    nodes = nodes_where(fleet, shape.where)
-    return tuple(part for part in (fleet.part(pool, nodes) for pool in pools) if len(part.rows))
+    if shape.where:
+        nodes = nodes_where(fleet, shape.where)
+        pools = tuple(fleet.part(pool, nodes) for pool in pools)
+    if shape.ceilings:
+        costs, most = hourly(shape, fleet), dict(shape.ceilings)
+        pools = tuple(fleet.part(pool, costs <= most.get(pool.classes[0], math.inf)) for pool in pools)
+    return tuple(pool for pool in pools if len(pool.rows)) if shape.where or shape.ceilings else pools
+
+
+def hourly(shape: Shape, fleet: Fleet) -> npt.NDArray[np.float64]:
+    """Return by node what an hour of one replica costs; a node without a price costs nothing."""
+    amounts = shape.cpu_milli, shape.memory_bytes, shape.devices * shape.share_milli
+    return np.array([node.price.of(*amounts) if node.price else 0.0 for node in fleet.nodes])
 
 
 def _device_pools(shape: Shape, fleet: Fleet) -> tuple[Pool, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from lepton_ai.errors import NotFound
-from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_of, rooms_of, shape_of
+from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_of, rooms_of
 from lepton_ai.kernel.scheduling.expectation import expectation_on
-from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger, Pool
+from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ledger, Pool
+from lepton_ai.kernel.scheduling.groups import Groups
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.places import nodes_where
 from lepton_ai.kernel.scheduling.reasons import counted_lacks, needs, shortage
@@ -141,7 +143,7 @@ def _spread(task: WaitingTask, wait: Wait, now: datetime) -> tuple[datetime | No
 
 def _candidates(task: WaitingTask, world: _World) -> tuple[Candidate, ...]:
     """Return the classes that could run the task, the one that ends it first on top."""
-    shape = shape_of(task.demand)
+    shape = Groups(world.fleet).of(task.demand, task.expectations).shape
     found = [_candidate(task, shape, option, world) for option in options_of(shape, world.fleet)]
     return tuple(sorted(found, key=lambda c: (_end(c), c.resource_class)))
 
@@ -182,14 +184,11 @@ def _verdict(shape: Shape, pool: Pool, world: _World, row: int, rooms: int) -> N
 
 
 def _excluded(task: WaitingTask, world: _World) -> tuple[CountedReason, ...]:
-    """Count the nodes that are no candidates, by why: cordoned, elsewhere, without the device, too small when empty."""
-    shape, fleet = shape_of(task.demand), world.fleet
-    options = options_of(shape, fleet)
-    chosen = np.zeros(len(fleet.nodes), dtype=np.bool_)
-    for option in options:
-        chosen |= option.pool.nodes
+    """Count the nodes that are no candidates, by why: cordoned, elsewhere, without the device, too dear, too small."""
+    shape, fleet = Groups(world.fleet).of(task.demand, task.expectations).shape, world.fleet
+    chosen = _nodes_of(options_of(shape, fleet), fleet)
     there = fleet.is_schedulable & nodes_where(fleet, shape.where)
-    counts = {"cordoned": int((~fleet.is_schedulable).sum()), "label": 0, "device": 0, "size": 0}
+    counts = {"cordoned": int((~fleet.is_schedulable).sum()), "label": 0, "device": 0, "cost": 0, "size": 0}
     counts["label"] = int((fleet.is_schedulable & ~there).sum())
     if shape.devices:
         able = np.zeros(len(fleet.nodes), dtype=np.bool_)
@@ -197,8 +196,18 @@ def _excluded(task: WaitingTask, world: _World) -> tuple[CountedReason, ...]:
             pool = fleet.device_pool(kind, shape.device_memory_min, shape.device_memory_max)
             able |= pool.nodes & is_kind(shape.kind, kind)
         counts["device"] = int((there & ~able).sum())
-    counts["size"] = int((there & ~chosen).sum()) - counts["device"]
+    if shape.ceilings:
+        payable = _nodes_of(options_of(shape._replace(ceilings=()), fleet), fleet)
+        counts["cost"] = int((payable & ~chosen).sum())
+    counts["size"] = int((there & ~chosen).sum()) - counts["device"] - counts["cost"]
     return tuple(CountedReason(lack=lack, nodes=count) for lack, count in counts.items() if count > 0)
+
+
+def _nodes_of(options: Iterable[Option], fleet: Fleet) -> Bools:
+    nodes = np.zeros(len(fleet.nodes), dtype=np.bool_)
+    for option in options:
+        nodes |= option.pool.nodes
+    return nodes
 
 
 def _end(candidate: Candidate) -> float:

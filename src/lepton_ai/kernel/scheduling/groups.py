@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
+from lepton_ai.kernel.scheduling.costs import Levels
 from lepton_ai.kernel.scheduling.demand import Option, Shape, numbers_of, option_of, options_of, shape_of
 from lepton_ai.kernel.scheduling.expectation import expectation_on, is_usable
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ledger
 from lepton_ai.kernel.scheduling.reasons import impossible
-from lepton_ai.kernel.scheduling.snapshot import Demand, Refusal, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Demand, Expectation, Refusal, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import share_of_class
 
 # Median of the seconds on one option, its number, and the 80th percentile: sorted as it is, the fastest comes first.
@@ -20,6 +22,7 @@ Choice = tuple[float, int, float]
 
 _ANYWHERE = frozenset({""})
 _NOWHERE = ("",)
+NOTHING_KNOWN: Mapping[str, Expectation] = MappingProxyType({})
 
 
 class Tier(NamedTuple):
@@ -54,9 +57,30 @@ class Groups:
         self.all: list[Group] = []
         self._by_shape: dict[Shape, Group] = {}
         self._by_numbers: dict[tuple[object, ...], Group] = {}
+        self._levels: dict[int, Levels] = {}  # by number of the group without ceilings
 
-    def of(self, demand: Demand) -> Group:
-        """Return the group of the tasks that ask for that."""
+    def of(self, demand: Demand, expectations: Mapping[str, Expectation] = NOTHING_KNOWN) -> Group:
+        """Return the group of the tasks that ask for that; `expectations` matter to what a task costs."""
+        group = self._of(demand)
+        return group if demand.money is None else self._affordable(group, demand.money, expectations)
+
+    def _affordable(self, plain: Group, money: float, expectations: Mapping[str, Expectation]) -> Group:
+        levels = self._levels.get(plain.number)
+        if levels is None:
+            levels = self._levels[plain.number] = Levels.of(plain.shape, self.fleet)
+        ceilings = levels.ceilings(money, expectations, plain.shape.size)
+        if not ceilings or plain.never is not None:
+            return plain
+        shape = plain.shape._replace(ceilings=ceilings)
+        group = self._by_shape.get(shape)
+        if group is None:
+            group = _group(len(self.all), shape, self.fleet)
+            group.never = None if group.options else (Refusal.TOO_DEAR, "")  # what is said depends on the task
+            self._by_shape[shape] = group
+            self.all.append(group)
+        return group
+
+    def _of(self, demand: Demand) -> Group:
         numbers = numbers_of(demand)
         group = self._by_numbers.get(numbers)
         if group is None:
@@ -103,7 +127,7 @@ def fits_one_of(group: Group, free: Ledger, nodes: Iterable[int]) -> bool:
         if shape.cpu_milli > free.cpu_cells[node] or shape.memory_bytes > free.memory_cells[node]:
             continue
         if not shape.devices:
-            return not shape.where or any(option.pool.place[node] >= 0 for option in group.options)
+            return not (shape.where or shape.ceilings) or any(option.pool.place[node] >= 0 for option in group.options)
         amounts = free.devices_of(node)
         for option in group.options:
             fitting = sum(amounts[column] >= shape.share_milli for column in option.pool.columns[node])
@@ -127,7 +151,7 @@ def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
                 joined = len(options), option.share
                 options.append(option)
             tiers.append(Tier(entries, joined))
-    never = impossible(shape, tuple(options), fleet)
+    never = None if shape.ceilings else impossible(shape, tuple(options), fleet)
     lines = tuple(_line(shape, option, fleet) for option in options)
     return Group(number, shape, tuple(options), never, tuple(tiers), lines)
 

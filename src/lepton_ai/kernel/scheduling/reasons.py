@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -63,13 +64,22 @@ def _impossible_there(shape: Shape, fleet: Fleet) -> tuple[Refusal, str]:
 
 def busy(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, opening: Opening | None) -> str:
     """Return what is short where it is closest to enough, and when more is expected."""
-    there = f"where {places.in_words(shape.where)}: " if shape.where else ""
+    there = _there(shape, pool)
     if shape.size > 1:
         rooms = int(_rooms(shape, pool, free).sum())
         text = f"{there}a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
         return f"{text}; {_next(opening, 'the rest is')}"
     node = opening.node if opening and pool.nodes[opening.node] else _closest(shape, pool, fleet, free)
     return f"{there}{shortage(shape, pool, fleet, free, node)}; {_next(opening, 'the next are')}"
+
+
+def _there(shape: Shape, pool: Pool) -> str:
+    """Return in which part of the cluster that is, if it is not all that there is of the class."""
+    parts = [places.in_words(shape.where)] if shape.where else []
+    most = min([price for name, price in shape.ceilings if name in pool.classes], default=math.inf)
+    if most < math.inf:
+        parts.append(f"it costs at most {most * shape.size:.3g} an hour")
+    return f"where {' and '.join(parts)}: " if parts else ""
 
 
 def counted_lacks(shape: Shape, pool: Pool, free: Ledger) -> dict[str, int]:

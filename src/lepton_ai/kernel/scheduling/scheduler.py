@@ -15,16 +15,18 @@ from lepton_ai.kernel.scheduling.classes.turn import Turn
 from lepton_ai.kernel.scheduling.classes.words import terms as terms_of
 from lepton_ai.kernel.scheduling.classes.words import why_here
 from lepton_ai.kernel.scheduling.collector import paused_collector
+from lepton_ai.kernel.scheduling.costs import terms as cost_terms
 from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.demand import Shape, shape_of
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
-from lepton_ai.kernel.scheduling.groups import Group, Groups, fits_one_of
+from lepton_ai.kernel.scheduling.groups import NOTHING_KNOWN, Group, Groups, fits_one_of
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.preempt import Victims
 from lepton_ai.kernel.scheduling.reasons import in_words
 from lepton_ai.kernel.scheduling.reclaim import Sharing, preempted
 from lepton_ai.kernel.scheduling.snapshot import (
     Demand,
+    Expectation,
     NodeView,
     Placement,
     Plan,
@@ -117,7 +119,7 @@ class Scheduler:
         self._submit(task, is_new=is_new)
 
     def _submit(self, task: WaitingTask, *, is_new: bool) -> None:
-        group = self._group_of(task.demand)
+        group = self._group_of(task.demand, task.expectations)
         shares = self._occupancy.shares
         self._waiting.add(task, group, shares.cell(task.project, group.number), shares.number(task.project))
         self._count(task.id, group.shape)
@@ -125,8 +127,8 @@ class Scheduler:
         if not self._projects:  # the decision over classes knows nothing of bounds
             self._market.wait(task, group, is_new=is_new)
 
-    def _group_of(self, demand: Demand) -> Group:
-        group = self._groups.of(demand)
+    def _group_of(self, demand: Demand, expectations: Mapping[str, Expectation] = NOTHING_KNOWN) -> Group:
+        group = self._groups.of(demand, expectations)
         if group.number >= len(self._is_open):
             self._is_open = np.concatenate([self._is_open, np.ones(64, dtype=np.bool_)])
         return group
@@ -148,7 +150,7 @@ class Scheduler:
     def _enter(self, task: RunningTask) -> None:
         """Let a running task take part in the decision over classes, if it may be preempted."""
         if task.stake is not None and task.demand is not None and not self._projects:
-            self._market.run(task, self._group_of(task.demand))
+            self._market.run(task, self._group_of(task.demand, task.stake.expectations))
         else:
             self._market.stop(task)
 
@@ -244,8 +246,9 @@ class Scheduler:
             self.submit(replace(self._waiting.tasks[self._waiting.row_of[name]], has_claim=True))
 
     def _group_of_running(self, task_id: str) -> Group | None:
-        demand = self._running[task_id].demand
-        return None if demand is None else self._group_of(demand)
+        task = self._running[task_id]
+        expectations = task.stake.expectations if task.stake is not None else NOTHING_KNOWN
+        return None if task.demand is None else self._group_of(task.demand, expectations)
 
     def _rows(self, ranking: Ranking, told: Collection[int] | None) -> Ints:
         """Return the rows to consider: all of open shapes, all that are told, and the head of the queue."""
@@ -283,7 +286,7 @@ class Scheduler:
         length = "to run until it is stopped," if task.is_service else f"about {in_words(choice[0])}"
         best = self._waiting.choices[row][0][1]
         why = why_here(self._market, task.id) or why_this(group, choice[1], best, allocations[0].resource_class)
-        terms |= terms_of(self._market, task.id)
+        terms |= terms_of(self._market, task.id) | cost_terms(task, allocations, choice[0], self.fleet)
         return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from lepton_ai.types.resources import AcceleratorRequest, Allocation
+from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, AcceleratorRequest, Allocation
 from lepton_ai.types.share import BudgetState
 from lepton_ai.types.where import Condition
 
@@ -20,6 +20,23 @@ class DeviceView:
     kind: str
     memory_bytes: int
     share_milli: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What an hour of a whole node costs, and what that whole is."""
+
+    per_hour: float
+    cpu_milli: int
+    memory_bytes: int
+    devices: int = 0
+
+    def of(self, cpu_milli: int, memory_bytes: int, devices_milli: int) -> float:
+        """Return what an hour of these amounts costs: of the price the part that the scarcest of them is."""
+        part = max(cpu_milli / max(self.cpu_milli, 1), memory_bytes / max(self.memory_bytes, 1))
+        if devices_milli and self.devices:
+            part = max(part, devices_milli / WHOLE_DEVICE_MILLI / self.devices)
+        return self.per_hour * min(part, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +55,22 @@ class NodeView:
     is_schedulable: bool = True
     foreign_bytes: int = 0
     labels: tuple[tuple[str, str], ...] = ()
+    price: Price | None = None  # None: it costs nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What each replica of a gang of `size` needs, on nodes that meet all conditions of `where` (in sorted order)."""
+    """What each replica of a gang of `size` needs, on nodes that meet all conditions of `where` (in sorted order).
+
+    All of it together may still cost `money`; None sets no limit.
+    """
 
     cpu_milli: int
     memory_bytes: int
     accelerator: AcceleratorRequest | None = None
     size: int = 1
     where: tuple[Condition, ...] = ()
+    money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +194,7 @@ class Refusal(StrEnum):
     NO_SUCH_DEVICE = "no_such_device"
     NO_NODES = "no_nodes"
     NO_SUCH_PLACE = "no_such_place"  # no node has the labels that it asks for
+    TOO_DEAR = "too_dear"  # would cost more than it may wherever it fits
     BUSY = "busy"  # fits in principle; others hold what it needs
     RESERVED = "reserved"  # would fit now but would delay the head of the queue
     QUOTA = "quota"  # its project, or one above that, holds all that it may

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from lepton_ai.kernel.scheduling.costs import too_dear
 from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.reasons import busy, in_words, needs
@@ -79,7 +80,10 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
 
 def _for_ever(item: Blocked, group: Group, outlook: Outlook) -> Wait:
     sentence, terms = group.never[1] if group.never else "", outlook.ranking.terms(item.row)
-    return Wait(outlook.waiting.tasks[item.row].id, item.refusal, sentence, outlook.rank(item.row), None, terms)
+    task = outlook.waiting.tasks[item.row]
+    if item.refusal is Refusal.TOO_DEAR:
+        sentence = too_dear(task, group.shape._replace(ceilings=()), outlook.occupancy.fleet)
+    return Wait(task.id, item.refusal, sentence, outlook.rank(item.row), None, terms)
 
 
 def _barred(item: Blocked, group: Group, outlook: Outlook, bars: Bars) -> Wait:

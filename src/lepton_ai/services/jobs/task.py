@@ -47,6 +47,8 @@ def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
             expected_duration=spec.expected_duration,
             preemptible=spec.preemptible,
             done=_done(last) if last else timedelta(0),
+            max_cost=spec.max_cost,
+            earlier_cost=last.spec.earlier_cost + last.spent(now).money if last else 0.0,
         ),
         # The wait counts from the job's submission, so that a retry does not go to the end of the queue.
         status=TaskStatus(submitted_at=job.status.submitted_at or now),

@@ -1,4 +1,4 @@
-"""What holds for every plan of tasks that say where they may run."""
+"""What holds for every plan of tasks that say where they may run, and what they may cost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy, Snapshot
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.where import NODE_KEY, read_where
 from tests.unit.kernel.scheduling.test_scheduler import World, named
 from tests.unit.kernel.scheduling.worlds import bounded, choosy, clusters, labelled, overcommitments, queues
@@ -27,6 +28,27 @@ def test_nothing_is_placed_on_a_node_whose_labels_do_not_match(snapshot: Snapsho
     for placement in schedule(snapshot).placements:
         met = [c.is_met(labels[a.node]) for a in placement.allocations for c in wanted[placement.task_id]]
         assert all(met)
+
+
+@EXAMPLES
+@given(bounded())
+def test_nothing_is_started_that_is_expected_to_cost_more_than_it_may(snapshot: Snapshot) -> None:
+    nodes = {one.name: one for one in snapshot.nodes}
+    limits = {task.id: task.demand.money for task in snapshot.waiting if task.demand.money is not None}
+    for placement in (one for one in schedule(snapshot).placements if one.task_id in limits):
+        hourly = sum(share_of(nodes[held.node], held) * price_of(nodes[held.node]) for held in placement.allocations)
+        assert hourly * placement.expected_seconds / 3600 <= max(limits[placement.task_id], 0.0) * (1 + 1e-6)
+
+
+def price_of(node: NodeView) -> float:
+    return node.price.per_hour if node.price else 0.0
+
+
+def share_of(node: NodeView, held: Allocation) -> float:
+    """What is held of the scarcest thing there, reckoned without the scheduler's own code."""
+    devices = sum(share.share_milli for share in held.devices) / 1000
+    parts = [(held.cpu_milli, node.cpu_milli), (held.memory_bytes, node.memory_bytes), (devices, len(node.devices))]
+    return min(max(amount / whole if whole else 0.0 for amount, whole in parts), 1.0)
 
 
 @EXAMPLES
@@ -67,7 +89,8 @@ def test_the_scheduler_that_remembers_starts_what_the_pure_function_starts(
 @EXAMPLES
 @given(bounded())
 def test_conditions_that_every_node_meets_change_no_plan(snapshot: Snapshot) -> None:
-    free = replace(snapshot, waiting=tuple(replace(t, demand=replace(t.demand, where=())) for t in snapshot.waiting))
+    plain = tuple(replace(t, demand=replace(t.demand, where=(), money=None)) for t in snapshot.waiting)
+    free = replace(snapshot, waiting=plain)
     there = tuple(replace(one, labels=(("everywhere", "yes"),)) for one in free.nodes)
     asking = tuple(replace(t, demand=replace(t.demand, where=EVERYWHERE)) for t in free.waiting)
     with_conditions = schedule(replace(free, nodes=there, waiting=asking))

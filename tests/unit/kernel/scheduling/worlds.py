@@ -18,6 +18,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     NodeView,
     Plan,
     Policy,
+    Price,
     Restart,
     RunningTask,
     Snapshot,
@@ -185,25 +186,32 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 
 
 SITES = st.sampled_from([(), (("site", "a"),), (("site", "b"),), (("rack", "r"), ("site", "a"))])
+PRICES = st.sampled_from([0.0, 0.0, 1.0, 2.5, 10.0])
+MONEY = st.none() | st.sampled_from([-1.0, 0.0, 0.001, 0.1, 5.0, 1e6])
 PLACES = st.lists(st.sampled_from(["site=a", "site=b", "site!=a", "rack=r", "rack!=r", "node=n1"]), max_size=2)
 
 
 @st.composite
 def labelled(draw: st.DrawFn, nodes: tuple[NodeView, ...]) -> tuple[NodeView, ...]:
-    """The nodes with labels."""
-    return tuple(replace(one, labels=draw(SITES)) for one in nodes)
+    """The nodes with labels and prices."""
+    return tuple(replace(one, labels=draw(SITES), price=_price(one, draw(PRICES))) for one in nodes)
+
+
+def _price(of: NodeView, per_hour: float) -> Price | None:
+    return Price(per_hour, of.cpu_milli, of.memory_bytes, len(of.devices)) if per_hour else None
 
 
 @st.composite
 def choosy(draw: st.DrawFn, tasks: tuple[WaitingTask, ...]) -> tuple[WaitingTask, ...]:
-    """The tasks with conditions on where they run."""
-    places = (read_where(tuple(draw(PLACES))) for _ in tasks)
-    demands = (replace(one.demand, where=where) for one, where in zip(tasks, places, strict=True))
-    return tuple(replace(one, demand=demand) for one, demand in zip(tasks, demands, strict=True))
+    """The tasks with conditions on where they run, and on what they may cost."""
+    return tuple(
+        replace(one, demand=replace(one.demand, where=read_where(tuple(draw(PLACES))), money=draw(MONEY)))
+        for one in tasks
+    )
 
 
 @st.composite
 def bounded(draw: st.DrawFn) -> Snapshot:
-    """A snapshot whose nodes have labels, and whose tasks say where they may run."""
+    """A snapshot whose nodes have labels and prices, and whose tasks say where they may run and what they may cost."""
     snapshot = draw(snapshots())
     return replace(snapshot, nodes=draw(labelled(snapshot.nodes)), waiting=draw(choosy(snapshot.waiting)))
