@@ -85,15 +85,15 @@ class Walk:
         groups, full = self._waiting.groups, self.full
         for row in rows:
             group = groups[row]
-            assigned = seats(row)
-            if assigned is not None:
-                self._seat(row, group, assigned)
-                continue
             if group.never is not None:
                 if row in told:
                     self.blocked.append(Blocked(row, group.never[0], None, math.inf))
             elif row in told or self.is_head or (group.number not in full and not self._is_held_back(row, group)):
-                self._consider(row, group, is_told=row in told)
+                assigned = seats(row)
+                if assigned is None:
+                    self._consider(row, group, is_told=row in told)
+                else:
+                    self._seat(row, group, assigned)
 
     def is_idle(self, row: int, told: Container[int]) -> bool:
         """Tell whether nothing would come of a look at a row, by what this walk has seen."""
@@ -118,7 +118,7 @@ class Walk:
 
     def _seat(self, row: int, group: Group, choices: Sequence[Choice]) -> None:
         """Start a task on one of the options that it was assigned, or keep room there for it."""
-        if not choices or (group.number in self.full and not self.is_head):
+        if not choices:
             return
         start = self._best_start(group, choices).start
         if start is not None:
