@@ -30,6 +30,9 @@ Preemptible = Annotated[
     str | None, typer.Option(metavar="anew|DURATION", help="It may be stopped for others; begins anew, or so resumes.")
 ]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="What all its attempts may cost, at the nodes' prices.")]
+Due = Annotated[
+    str | None, typer.Option(metavar="DURATION|MOMENT", help="By when it should have ended: 2h, 2026-05-01T18:00Z.")
+]
 
 app = typer.Typer()
 
@@ -60,6 +63,7 @@ def run(
     expected_duration: Expected = None,
     preemptible: Preemptible = None,
     max_cost: MaxCost = None,
+    due: Due = None,
 ) -> None:
     """Run a command as a job, follow its log, exit with its code.
 
@@ -77,7 +81,7 @@ def run(
         "name": name, "replicas": replicas, "array": array, "priority": priority, "after": after or [],
         "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
         "timeout": timeout, "retries": retries or None,
-        "expected_duration": expected_duration, "preemptible": _terms(preemptible), "max_cost": max_cost,
+        "expected_duration": expected_duration, "preemptible": _terms(preemptible), "max_cost": max_cost, "due": due,
     }  # fmt: skip
     program = options.program_of(env, secret, requirement, requirements)
     _run(session_of(context), replace(TaskRequest(command, **wanted), **program), workdir, detach=detach)

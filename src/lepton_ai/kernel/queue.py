@@ -38,6 +38,7 @@ OVERDUE_SECONDS_MIN = 30.0  # a task that has outlived its end is given this lon
 FOREVER_SECONDS = 3.2e9  # a hundred years: what no plan looks beyond
 ASK_AGAIN = timedelta(minutes=15)  # 10,000 waiting tasks x 0.1 ms / 15 min: a thousandth of one core
 DIFFERENCE = 0.1  # of a length; less is not worth a new place in the queue
+FIRST = 4.0  # times the weight: the first replica of a service that has none, as 25 points of priority would have it
 PRIORITY_DOUBLES = 12.5  # points of priority that double the weight: 0..100 spans a factor of 256
 
 # A service takes its place in the queue as a task of ten minutes does, and never slips in before a reservation.
@@ -45,8 +46,8 @@ AS_SERVICE = {"": Expectation(median=600.0, p80=FOREVER_SECONDS, source="stated"
 
 
 def weight_of(task: Task) -> float:
-    """Return the weight in `sum w_j C_j`: 1 at priority 50, doubled by each 12.5 points more."""
-    return float(2.0 ** ((task.spec.priority - 50) / PRIORITY_DOUBLES))
+    """Return the weight in `sum w_j C_j`: 1 at priority 50, doubled by 12.5 points more; FIRST times it for a first."""
+    return float(2.0 ** ((task.spec.priority - 50) / PRIORITY_DOUBLES)) * (FIRST if task.spec.is_first else 1.0)
 
 
 class _View(NamedTuple):
@@ -132,6 +133,7 @@ class SnapshotBuilder:
             restart=_restart(task),
             has_claim=task.status.has_claim,
             project=task.project,
+            due_at=task.spec.due_at,
         )
         return _View(task.metadata.version, now, view)
 
@@ -208,6 +210,7 @@ def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) 
             since=begin,
             restart=restart,
             waited_seconds=max(waited.total_seconds(), 0.0),
+            due_at=task.spec.due_at,
         )
     return RunningTask(task.id, owner, held, end, demand, stake, project=project)
 

@@ -6,7 +6,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, TypeVar, get_args
 
@@ -48,6 +48,7 @@ class JobOptions(TypedDict, total=False):
     expected_duration: Amount | None
     preemptible: Preemptible | Mapping[str, object] | None
     max_cost: float | None
+    due: Amount | datetime | None
     labels: Mapping[str, str]
 
 
@@ -60,6 +61,7 @@ class TaskRequest:
     `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
     `preemptible`, as in `{"resumes": True, "restart": "2m"}`, lets it be stopped to make room, and start again later.
     `max_cost` is what all its attempts together may cost at the nodes' prices.
+    `due`, a moment or so long after submission, lets its weight rise as that comes near.
     """
 
     command: Command = ()
@@ -83,6 +85,7 @@ class TaskRequest:
     expected_duration: Amount | None = field(default=None, kw_only=True)
     preemptible: Preemptible | Mapping[str, object] | None = field(default=None, kw_only=True)
     max_cost: float | None = field(default=None, kw_only=True)
+    due: Amount | datetime | None = field(default=None, kw_only=True)
     labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 

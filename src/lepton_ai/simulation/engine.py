@@ -188,6 +188,8 @@ class _Play:
         since = self._moment(task.submitted)
         restart = None if task.is_service else self._rules.restart
         waiting = WaitingTask(task.id, task.id, task.demand, task.weight, since, expected, task.is_service, restart)
+        if task.due_seconds:
+            waiting = replace(waiting, due_at=since + timedelta(seconds=task.due_seconds))
         self._scheduler.submit(waiting)
         self._waiting += 1
 

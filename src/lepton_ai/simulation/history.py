@@ -9,7 +9,7 @@ from datetime import datetime
 
 from lepton_ai.kernel.nodes import place_labels
 from lepton_ai.kernel.prices import price_of_node
-from lepton_ai.kernel.queue import PRIORITY_DOUBLES, demand_of
+from lepton_ai.kernel.queue import demand_of, weight_of
 from lepton_ai.kernel.scheduling.snapshot import DeviceView, NodeView
 from lepton_ai.simulation.trace import Trace, TraceTask, sifted
 from lepton_ai.types.node import Node
@@ -47,11 +47,12 @@ def _recorded(task: Task, submitted: datetime, began: datetime, ended: datetime)
         submitted.timestamp(),
         (ended - began).total_seconds(),
         demand_of(task),
-        2.0 ** ((spec.priority - 50) / PRIORITY_DOUBLES),
+        weight_of(task),
         f"{task.project}/{spec.task_kind}",
         spec.expected_duration.total_seconds() if spec.expected_duration else 0.0,
         max((began - submitted).total_seconds(), 0.0),
         spec.is_service,
+        (spec.due_at.timestamp() - submitted.timestamp()) if spec.due_at else 0.0,
     )
 
 

@@ -31,6 +31,7 @@ class TraceTask:
     stated_seconds: float = 0.0
     waited: float = -1.0
     is_service: bool = False
+    due_seconds: float = 0.0  # by when it should have ended, from its submission; 0: nobody said
 
     @property
     def devices(self) -> float:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
-from lepton_ai.types.quantity import Duration
+from lepton_ai.types.quantity import Due, Duration
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Money, Preemptible, Replica
 
@@ -85,6 +85,7 @@ class JobSpec(Model):
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
     preemptible: Preemptible | None = None  # it may be stopped to make room for others, and goes back to the queue
+    due: Due | None = None  # by when it should have ended: a moment, or so long after its submission
     max_cost: Money | None = None  # of each task, all its attempts together, at the nodes' prices
     retries: Retries = Retries()
     timeout: Duration | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -16,6 +16,7 @@ _UNITS = {
 _BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*$", re.IGNORECASE)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MOMENT = re.compile(r"^\s*\d{4}-")
 BYTES_MAX = 2**53  # JSON numbers are exact up to here (RFC 8259 section 6).
 
 
@@ -60,6 +61,20 @@ def parse_duration(value: Any) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def parse_due(value: Any) -> timedelta | datetime:
+    """Return a moment (RFC 3339, with its zone) or a duration; raises ValueError otherwise."""
+    if isinstance(value, str) and _MOMENT.match(value):
+        try:
+            value = datetime.fromisoformat(value.strip()[:64])
+        except ValueError:
+            raise ValueError(f"{value[:64]!r} is no moment: write 2026-05-01T18:00Z, or 2h from now") from None
+    if not isinstance(value, datetime):
+        return parse_duration(value)
+    if value.tzinfo is None:
+        raise ValueError(f"{value.isoformat()} has no time zone: write {value.isoformat(timespec='minutes')}Z for UTC")
+    return value
+
+
 def _seconds_of(text: str) -> float:
     try:
         return float(text)
@@ -83,6 +98,6 @@ def format_duration(duration: timedelta) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
-Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(timedelta.total_seconds, return_type=float)
-]
+_Span = Annotated[timedelta, PlainSerializer(timedelta.total_seconds, return_type=float)]
+Duration = Annotated[_Span, BeforeValidator(parse_duration)]
+Due = Annotated[_Span | datetime, BeforeValidator(parse_due)]

@@ -133,6 +133,8 @@ class TaskSpec(Model):
     done: Duration = timedelta(0)  # how long earlier attempts ran from which it resumes
     max_cost: Money | None = None  # of all attempts together
     earlier_cost: float = 0.0  # of those before this one
+    due_at: AwareDatetime | None = None
+    is_first: bool = False  # of a service that has none: it weighs more than further ones
     is_service: bool = False  # runs until stopped, so its duration says nothing
     drain_requested_at: AwareDatetime | None = None  # gets no new requests; stopped once it has none in flight
     stop_requested: bool = False

@@ -69,3 +69,15 @@ def test_nodes_are_priced_by_their_label(label: str, prices: dict[str, float]) -
     found = nodes_of([node, Node(metadata=Metadata(id="new", name="new"))])
     assert found.prices == prices
     assert [(one.name, one.cpu_milli, len(one.devices)) for one in found.nodes] == [("n", 8000, 2)]
+
+
+def test_conditions_limits_and_due_moments_come_along_with_labels_and_prices() -> None:
+    wanted = {"due_at": NOW + timedelta(seconds=500), "max_cost": 3.0, "earlier_cost": 1.0}
+    found = trace_of([task("a", 100, 90, 30, **wanted)], NOW - timedelta(days=1), NOW, "x").tasks[0]
+    assert (found.due_seconds, found.demand.money) == (600.0, 2.0)
+    status = NodeStatus(hardware=machine("n", threads=4).hardware)
+    labels = {"site": "berlin", "price": "2.5"}
+    (view,) = nodes_of([Node(metadata=Metadata(id="n", name="n", labels=labels), status=status)]).nodes
+    assert view.labels == (("site", "berlin"),)
+    assert view.price is not None
+    assert view.price.of(2000, 0, 0) == 1.25

@@ -16,7 +16,7 @@ def started(task: WaitingTask, placement: Placement, now: datetime) -> RunningTa
     stake = None
     if task.restart is not None:
         waited = max((now - task.submitted_at).total_seconds(), 0.0)
-        stake = Stake(task.weight, task.expectations, now, now, task.restart, waited)
+        stake = Stake(task.weight, task.expectations, now, now, task.restart, waited, task.due_at)
     return RunningTask(task.id, task.name, placement.allocations, end, task.demand, stake, project=task.project)
 
 

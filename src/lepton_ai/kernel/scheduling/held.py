@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lepton_ai.kernel.scheduling.expectation import WEIGHT_MAX, expectation_on
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.snapshot import Stake
+from lepton_ai.kernel.scheduling.urgency import NOT_DUE
 from lepton_ai.types.resources import Allocation
 
 Floats = npt.NDArray[np.float64]
@@ -19,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 SOON_SECONDS = 1.0  # nothing ends at this very moment: the pass is about what is free now
 OVERDUE_SECONDS_MIN = 30.0  # a task that is just overdue is given this long
 START_ROWS = 64
-_OF_STAKE = ("_weight", "_left", "_as_of", "_since", "_restart", "_resumes")
+_OF_STAKE = ("_weight", "_left", "_as_of", "_since", "_restart", "_resumes", "_due_at")
 _COLUMNS = ("_ends", "_node", "_cpu", "_memory", "_class", "_devices", "_id", "_name", *_OF_STAKE)
 NO_STAKE = math.nan  # in the column of weights
 
@@ -50,6 +51,8 @@ class Stakes(NamedTuple):
     restart: Floats  # what its restart costs, in seconds of its time
     lost: Floats  # the same and what it did so far, if that is lost
     ran: Floats  # seconds since it was started
+    slack: Floats  # between its expected end and the moment by which it is due; infinite without one
+    whole: Floats  # seconds that it was expected to run on when that was last asked
 
     def only(self, rows: npt.NDArray[np.bool_]) -> Stakes:
         """Return those of `rows`."""
@@ -68,7 +71,7 @@ class Held:
         self._node, self._cpu, self._memory, self._class = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(4))
         self._devices = np.zeros((START_ROWS, fleet.device_total.shape[1]), dtype=np.int64)
         self._weight, self._left, self._as_of, self._since, self._restart = (np.zeros(START_ROWS) for _ in range(5))
-        self._resumes = np.zeros(START_ROWS, dtype=np.bool_)
+        self._resumes, self._due_at = np.zeros(START_ROWS, dtype=np.bool_), np.zeros(START_ROWS)
 
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._rows_of
@@ -148,6 +151,7 @@ class Held:
             self._left[row], self._as_of[row] = expected.median, stake.as_of.timestamp()
             self._since[row], self._restart[row] = stake.since.timestamp(), max(stake.restart.seconds, 0.0)
             self._resumes[row] = stake.restart.resumes
+            self._due_at[row] = NOT_DUE if stake.due_at is None else stake.due_at.timestamp()
 
     def stakes(self, now: float) -> Stakes | None:
         """Return who may be preempted, or None if nobody may."""
@@ -168,6 +172,8 @@ class Held:
             restart,
             np.where(self._resumes[rows], restart, restart + ran),
             ran,
+            self._due_at[rows] - self._as_of[rows] - self._left[rows],
+            self._left[rows],
         )
 
     def at(self, now: float) -> Holdings:

@@ -14,6 +14,7 @@ from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.held import Floats, Stakes
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.snapshot import Policy
+from lepton_ai.kernel.scheduling.urgency import urgency
 
 NODES_MAX = 32  # the most promising nodes; a closer look at one takes some 20 us
 
@@ -242,8 +243,14 @@ class Victims:
 
 
 def _ripe(stakes: Stakes | None, policy: Policy) -> Stakes | None:
-    """Return those who ran for long enough since they were last started."""
+    """Return those who ran for long enough since they were last started, with their weights as they are now."""
     if stakes is None:
         return None
     ripe = stakes.ran >= stakes.restart * policy.preemption_pause
-    return stakes.only(ripe) if ripe.any() else None
+    if not ripe.any():
+        return None
+    stakes = stakes.only(ripe)
+    if not np.isfinite(stakes.slack).any():
+        return stakes
+    # It weighs what it weighed when it was started for being due, or it would be stopped for that.
+    return stakes._replace(weight=stakes.weight * urgency(stakes.slack, stakes.whole, policy))

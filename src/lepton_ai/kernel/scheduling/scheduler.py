@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 import numpy as np
@@ -20,6 +20,7 @@ from lepton_ai.kernel.scheduling.course import started, stopping
 from lepton_ai.kernel.scheduling.demand import Shape, shape_of
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.groups import NOTHING_KNOWN, Group, Groups, fits_one_of
+from lepton_ai.kernel.scheduling.lateness import lateness, with_lateness
 from lepton_ai.kernel.scheduling.occupancy import Occupancy
 from lepton_ai.kernel.scheduling.preempt import Victims
 from lepton_ai.kernel.scheduling.reasons import in_words
@@ -225,7 +226,7 @@ class Scheduler:
         made = [making_room(making, self._waiting.tasks[making.row], self.policy) for making in walk.making]
         state = Sharing(self._waiting, ranking, self._occupancy, self._running)
         reclaimed = preempted(state, walk.making, [one.row for one in walk.started], now)
-        waits = turn.in_words(waits_of(walk.blocked, outlook))
+        waits = with_lateness(turn.in_words(waits_of(walk.blocked, outlook)), self._waiting)
         plan = Plan(placements, waits, (*chain(*made), *turn.preemptions, *reclaimed))
         self._fresh.clear()
         self._carry_out(plan, now)
@@ -287,7 +288,8 @@ class Scheduler:
         best = self._waiting.choices[row][0][1]
         why = why_here(self._market, task.id) or why_this(group, choice[1], best, allocations[0].resource_class)
         terms |= terms_of(self._market, task.id) | cost_terms(task, allocations, choice[0], self.fleet)
-        return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}", terms)
+        late = lateness(task.due_at, datetime.fromtimestamp(ranking.now, UTC) + timedelta(seconds=choice[0]))
+        return Placement(task.id, allocations, choice[0], f"starts on {where}: {length} on {why}{late}", terms)
 
 
 def _moment(end: datetime | None) -> float:

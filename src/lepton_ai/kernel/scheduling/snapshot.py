@@ -114,6 +114,7 @@ class WaitingTask:
     restart: Restart | None = None
     has_claim: bool = False
     project: str = ""
+    due_at: datetime | None = None  # its weight rises as this comes near (see `urgency`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class Stake:
     since: datetime
     restart: Restart
     waited_seconds: float = 0.0  # how long it had waited in all before it started
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,4 +261,6 @@ class Policy:
     preemption_gain: float = 3.0  # preempt if the weighted time that it saves is this many times what it costs
     preemption_pause: float = 30.0  # nobody is preempted before he ran this many times what his restart costs
     reassignment: timedelta = timedelta(minutes=1)  # at least so long between decisions who is moved to another class
+    urgency: float = 16.0  # a task that is late, or will be if it waits, weighs at most so many times as much
+    foresight: timedelta = timedelta(minutes=10)  # shorter tasks rise towards their due moment as one so long does
     fairness: float = 1.0  # a task's weight is multiplied by (its project's share / what that holds) to this power

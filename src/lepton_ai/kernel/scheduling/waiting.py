@@ -12,11 +12,14 @@ from lepton_ai.kernel.scheduling.expectation import SECONDS_MIN, WEIGHT_MAX
 from lepton_ai.kernel.scheduling.fleet import Bools, Ints
 from lepton_ai.kernel.scheduling.groups import Choice, Group, choices_of
 from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
+from lepton_ai.kernel.scheduling.urgency import NOT_DUE, urgency
 
 Floats = npt.NDArray[np.float64]
 
 START_ROWS = 64
-_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_group", "_line", "_claims", "_cell", "_project")
+_OF_DUE = ("_due_at", "_seconds")
+_OF_PLACE = ("_group", "_line", "_claims", "_cell", "_project")
+_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", *_OF_PLACE, *_OF_DUE)
 STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
 CLAIMING = 1e35  # above all who starve
 RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
@@ -36,6 +39,8 @@ class Waiting:
         self._share, self._work = np.zeros(START_ROWS), np.zeros(START_ROWS)  # in the line of the first choice
         self._group, self._line, self._cell, self._project = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(4))
         self._claims = np.zeros(START_ROWS, dtype=np.bool_)
+        self._due_at, self._seconds = np.full(START_ROWS, np.inf), np.zeros(START_ROWS)
+        self.dues = 0  # how many have a moment by which they are due
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -57,6 +62,10 @@ class Waiting:
         self._weight[row] = min(weight, WEIGHT_MAX) if weight > 0 else 0.0  # NaN is not above 0
         self._cost[row], self._since[row], self._group[row] = least, task.submitted_at.timestamp(), group.number
         self._line[row], self._claims[row] = -1, task.has_claim
+        self._due_at[row] = NOT_DUE
+        if task.due_at is not None:
+            self._due_at[row], self.dues = task.due_at.timestamp(), self.dues + 1
+            self._seconds[row] = min(choice[0] for choice in choices) if choices else 0.0
         if choices:
             self._line[row], share = group.lines[choices[0][1]]
             self._share[row], self._work[row] = share, share * choices[0][0]
@@ -65,6 +74,7 @@ class Waiting:
         """Forget a task."""
         row, last = self.row_of.pop(task_id), len(self.tasks) - 1
         task, group, choices, cell = self.tasks.pop(), self.groups.pop(), self.choices.pop(), self.cells.pop()
+        self.dues -= self._due_at[row] < NOT_DUE
         if row != last:
             self.tasks[row], self.groups[row], self.choices[row], self.cells[row] = task, group, choices, cell
             for name in _COLUMNS:
@@ -101,15 +111,21 @@ class Waiting:
     def ranking(self, now: float, policy: Policy, favours: Sequence[float] = (), due: Sequence[float] = ()) -> Ranking:
         """Return how the rows compare at the moment `now` (seconds since 1970).
 
-        Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau). A task
-        that waits longer than the bound goes before everything younger, oldest first, whatever its index; one that
-        others were stopped for before all. Impossible tasks cost infinity. `favours` multiply the index, by project;
-        `due` are the shares that they rest on.
+        Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau); the
+        weight rises (see `urgency`) as the moment comes near by which a task is due. A task that waits longer than the
+        bound goes before everything younger, oldest first, whatever its index; one that others were stopped for before
+        all. Impossible tasks cost infinity. `favours` multiply the index, by project; `due` are the shares that they
+        rest on.
         """
         n = len(self)
         waits = np.maximum(now - self._since[:n], 0.0)
         age = 1.0 + waits / max(policy.ageing_tau.total_seconds(), SECONDS_MIN)
-        index = self._weight[:n] / self._cost[:n] * age
+        weight, slack, raised = self._weight[:n], None, None
+        if self.dues:
+            slack = self._due_at[:n] - now - self._seconds[:n]
+            raised = urgency(slack, self._seconds[:n], policy)
+            weight = weight * raised
+        index = weight / self._cost[:n] * age
         favour = None
         if favours:
             favour = np.array([*favours, 1.0])[self._project[:n]]
@@ -122,13 +138,15 @@ class Waiting:
             now,
             key,
             self._since[:n],
-            self._weight[:n],
+            weight,
             age,
             index,
             is_starving,
             favour,
             (*favours, 1.0),
             due,
+            slack,
+            raised,
         )
 
 
@@ -140,13 +158,15 @@ class Ranking:
     now: float
     key: Floats  # the highest goes first
     since: Floats
-    weight: Floats
+    weight: Floats  # as it is now
     age: Floats
     index: Floats
     is_starving: Bools
     favour: Floats | None = None  # what the index was multiplied by for the sake of fairness; None for no projects
     favours: Sequence[float] = (1.0,)  # the same by project, and 1 for those of none
     due: Sequence[float] = ()  # by project, of everything
+    slack: Floats | None = None  # seconds that are left until it must start to be in time; None where nobody is due
+    urgency: Floats | None = None  # what `weight` was multiplied by for the sake of that
 
     def order(self, rows: Ints) -> list[int]:
         """Sort rows from the head of the queue: by key, then by age, then by id."""
@@ -188,12 +208,18 @@ class Ranking:
         return places.__getitem__
 
     def terms(self, row: int, choice: Choice | None = None, share: float = 0.0) -> dict[str, float]:
-        """Return the numbers that reproduce a place: index = weight x age x favour / least of (seconds x share)."""
+        """Return the numbers that reproduce a place.
+
+        index = weight x urgency x age x favour / least of (seconds x share), where what is not named is 1.
+        """
         terms = {"weight": float(self.weight[row]), "age": float(self.age[row]), "index": float(self.index[row])}
         if choice is not None:
             terms |= {"expected_seconds": choice[0], "expected_seconds_p80": choice[2], "share": share}
         if self.favour is not None:
             terms["favour"] = float(self.favour[row])
+        if self.slack is not None and self.urgency is not None and self.slack[row] < NOT_DUE:
+            raised = float(self.urgency[row])
+            terms |= {"weight": terms["weight"] / raised, "urgency": raised, "slack_seconds": float(self.slack[row])}
         if self.is_starving[row]:
             terms["starving"] = 1.0
         return terms

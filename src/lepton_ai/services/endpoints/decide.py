@@ -94,7 +94,9 @@ def _grow(endpoint: Endpoint, fleet: Fleet, wanted: int, traffic: Traffic, now: 
         return []
     tasks = (*fleet.current, *fleet.old, *fleet.leaving, *fleet.ended)
     number = max((task.spec.attempt for task in tasks), default=0)
-    return [create(task_for(endpoint, number + step, now)) for step in range(1, missing + 1)]
+    has_one = any(task.id in traffic.ready or task.spec.is_first for task in (*fleet.current, *fleet.old))
+    steps = range(1, missing + 1)
+    return [create(task_for(endpoint, number + step, now, is_first=step == 1 and not has_one)) for step in steps]
 
 
 def _retry_at(fleet: Fleet, now: datetime) -> datetime:

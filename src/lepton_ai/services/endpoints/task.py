@@ -29,7 +29,7 @@ def health_path(spec: EndpointSpec) -> str:
     return spec.health_path or ("" if spec.command else READY_PATH)
 
 
-def task_for(endpoint: Endpoint, number: int, now: datetime) -> Task:
+def task_for(endpoint: Endpoint, number: int, now: datetime, *, is_first: bool = False) -> Task:
     """Return the task of the endpoint's replica `number`, counted from 1 over the endpoint's whole life."""
     spec = endpoint.spec
     task_id = f"task-{endpoint.id.removeprefix('endpoint-')}-0-{number}"
@@ -56,6 +56,7 @@ def task_for(endpoint: Endpoint, number: int, now: datetime) -> Task:
             resources=spec.resources,
             priority=spec.priority,
             is_service=True,
+            is_first=is_first,
         ),
         status=TaskStatus(submitted_at=now),
     )

@@ -48,11 +48,17 @@ def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
             preemptible=spec.preemptible,
             done=_done(last) if last else timedelta(0),
             max_cost=spec.max_cost,
+            due_at=_due_at(job, now),
             earlier_cost=last.spec.earlier_cost + last.spent(now).money if last else 0.0,
         ),
         # The wait counts from the job's submission, so that a retry does not go to the end of the queue.
         status=TaskStatus(submitted_at=job.status.submitted_at or now),
     )
+
+
+def _due_at(job: Job, now: datetime) -> datetime | None:
+    due = job.spec.due
+    return (job.status.submitted_at or now) + due if isinstance(due, timedelta) else due
 
 
 def _done(last: Task) -> timedelta:

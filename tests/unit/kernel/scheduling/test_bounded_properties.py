@@ -1,4 +1,4 @@
-"""What holds for every plan of tasks that say where they may run, and what they may cost."""
+"""What holds for every plan of tasks that say where they may run, what they may cost, and by when they are due."""
 
 from __future__ import annotations
 
@@ -84,6 +84,14 @@ def test_the_scheduler_that_remembers_starts_what_the_pure_function_starts(
         for task_id in sorted(gone):
             world.end(task_id)
         world.now += timedelta(seconds=data.draw(st.integers(0, 2000)))
+
+
+@EXAMPLES
+@given(bounded())
+def test_nobodys_weight_falls_and_none_rises_beyond_the_bound(snapshot: Snapshot) -> None:
+    plan, policy = schedule(snapshot), Policy()
+    terms = [*(one.terms for one in plan.placements), *(one.terms for one in plan.waits)]
+    assert all(1.0 <= one.get("urgency", 1.0) <= policy.urgency for one in terms)
 
 
 @EXAMPLES

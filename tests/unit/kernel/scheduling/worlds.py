@@ -203,15 +203,19 @@ def _price(of: NodeView, per_hour: float) -> Price | None:
 
 @st.composite
 def choosy(draw: st.DrawFn, tasks: tuple[WaitingTask, ...]) -> tuple[WaitingTask, ...]:
-    """The tasks with conditions on where they run, and on what they may cost."""
+    """The tasks with conditions on where they run, on what they may cost, and on when they are due."""
     return tuple(
-        replace(one, demand=replace(one.demand, where=read_where(tuple(draw(PLACES))), money=draw(MONEY)))
+        replace(
+            one,
+            demand=replace(one.demand, where=read_where(tuple(draw(PLACES))), money=draw(MONEY)),
+            due_at=draw(st.none() | st.integers(-1000, 100_000).map(lambda s: NOW + timedelta(seconds=s))),
+        )
         for one in tasks
     )
 
 
 @st.composite
 def bounded(draw: st.DrawFn) -> Snapshot:
-    """A snapshot whose nodes have labels and prices, and whose tasks say where they may run and what they may cost."""
+    """A snapshot whose nodes have labels and prices, whose tasks say where, for how much and by when."""
     snapshot = draw(snapshots())
     return replace(snapshot, nodes=draw(labelled(snapshot.nodes)), waiting=draw(choosy(snapshot.waiting)))

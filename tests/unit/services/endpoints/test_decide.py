@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from lepton_ai.kernel.change import Verb
+from lepton_ai.kernel.decision import Decision
 from lepton_ai.services.endpoints.decide import DRAIN_MIN, ENDED_KEPT, LOOK_AGAIN
 from lepton_ai.services.endpoints.summary import FAILED_AFTER
 from lepton_ai.types.endpoint import EndpointState
-from lepton_ai.types.task import ExitKind, TaskState
+from lepton_ai.types.task import ExitKind, Task, TaskState
 from tests.unit.kernel.samples import NOW, later
 from tests.unit.services.endpoints.samples import (
     START_SECONDS,
@@ -30,6 +32,25 @@ def test_a_new_endpoint_gets_its_replicas() -> None:
     decision, after = decided(endpoint(replicas=2), [], traffic())
     assert made(decision) == [1, 2]
     assert (after.status.state, after.status.wanted_replicas) == (EndpointState.STARTING, 2)
+
+
+def test_the_first_replica_of_an_endpoint_that_has_none_is_told_from_further_ones() -> None:
+    decision, _ = decided(endpoint(replicas=3), [], traffic())
+    assert firsts(decision) == [True, False, False]
+
+
+def test_where_one_serves_or_comes_already_no_further_one_is_first() -> None:
+    served = endpoint(replicas=2)
+    one = replica(served, 1)
+    assert firsts(decided(served, [one], traffic(one))[0]) == [False]
+    coming = one.replace(spec=one.spec.replace(is_first=True))
+    assert firsts(decided(served, [coming], traffic())[0]) == [False]
+    assert firsts(decided(served, [one], traffic())[0]) == [True]
+
+
+def firsts(decision: Decision) -> list[bool]:
+    tasks = (change.object for change in decision.changes if change.verb is Verb.CREATE)
+    return [task.spec.is_first for task in tasks if isinstance(task, Task)]
 
 
 def test_an_endpoint_is_ready_with_its_first_replica() -> None:

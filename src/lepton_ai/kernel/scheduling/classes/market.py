@@ -53,7 +53,7 @@ class Market:
     """The state of the decision over classes. What it remembers between decisions is what arrived, and prices."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy, self.members = policy, Members(Fleet(()), policy.preemption_pause)
+        self._policy, self.members = policy, Members(Fleet(()), policy)
         self._memory: Memory | None = None
         self._before: float | None = None  # the last decision; until the first, whatever is there is backlog
         self._is_changed = False
@@ -68,7 +68,7 @@ class Market:
 
     def set_fleet(self, fleet: Fleet) -> None:
         """Begin with nobody on other nodes; what was learnt holds as long as the classes are the same."""
-        known, self.members = self.members.kinds, Members(fleet, self._policy.preemption_pause)
+        known, self.members = self.members.kinds, Members(fleet, self._policy)
         if known != fleet.device_kinds or self._memory is None:
             self._memory = Memory(arrivals.nothing(len(fleet.device_kinds)))
             self.prices = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from lepton_ai.kernel.scheduling.expectation import SECONDS_MAX, SECONDS_MIN, WE
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints
 from lepton_ai.kernel.scheduling.groups import Choice, Group, choices_of
 from lepton_ai.kernel.scheduling.held import OVERDUE_SECONDS_MIN, SOON_SECONDS
-from lepton_ai.kernel.scheduling.snapshot import RunningTask, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Policy, RunningTask, WaitingTask
+from lepton_ai.kernel.scheduling.urgency import NOT_DUE, Floats, urgency
 
 WEIGHT_MIN = 1e-9  # a task of no weight still has a place in the order
 Options = Mapping[int, int]  # the number of an option: the column of its class
@@ -41,6 +43,7 @@ class Member:
     restart_seconds: float = 0.0
     done: float = 0.0  # 0 for a task that resumes
     running: RunningTask | None = None
+    due_at: float = NOT_DUE
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -55,11 +58,11 @@ class Member:
 class Members:
     """Who takes part, on one fleet. `kinds` are the classes: those of the devices that may be allocated.
 
-    Nobody is moved before it ran `pause` times what its restart costs.
+    Nobody is moved before it ran `policy.preemption_pause` times what its restart costs.
     """
 
-    def __init__(self, fleet: Fleet, pause: float) -> None:
-        self.fleet, self.kinds, self._pause = fleet, fleet.device_kinds, pause
+    def __init__(self, fleet: Fleet, policy: Policy) -> None:
+        self.fleet, self.kinds, self._policy = fleet, fleet.device_kinds, policy
         self.all: dict[str, Member] = {}
         self._columns: dict[int, Options | None] = {}
         self._unlike: set[str] = set()
@@ -94,6 +97,7 @@ class Members:
             waited=stake.waited_seconds,
             restart_seconds=_usable(stake.restart.seconds),
             began=stake.since.timestamp(),
+            due_at=_moment(stake.due_at),
             done=0.0 if stake.restart.resumes else max((stake.as_of - stake.since).total_seconds(), 0.0),
             running=task,
         )
@@ -127,17 +131,26 @@ class Members:
         done = np.array([member.done for member in members])
         again = np.where(done > 0.0, (whole + done) / whole, left / whole)
         restart = np.array([member.restart_seconds for member in members])
+        began = np.array([member.began for member in members])
         afresh = np.where(runs, again, 1.0)[:, None] * given + restart[:, None]
         return Rows(
-            weights=np.array([member.weight for member in members]),
+            weights=self._weights(members, np.where(runs, since, now), np.where(runs, whole, given.min(axis=1))),
             milli=np.array([member.milli for member in members], dtype=np.int64),
             seconds=seconds,
             afresh=afresh,
             held=held,
-            is_fixed=runs & (now - np.array([member.began for member in members]) < restart * self._pause),
+            is_fixed=runs & (now - began < restart * self._policy.preemption_pause),
             waited=np.array([member.waited for member in members]) + np.where(runs, 0.0, passed),
             capacity=capacity,
         )
+
+    def _weights(self, members: Sequence[Member], begins: Floats, seconds: Floats) -> Floats:
+        """Return the weights of members that run for `seconds` from `begins` on, as far as they are due raised."""
+        weights, due_at = np.array([member.weight for member in members]), np.array([one.due_at for one in members])
+        if not np.isfinite(due_at).any():
+            return weights
+        raised: Floats = weights * urgency(due_at - begins - seconds, seconds, self._policy)
+        return raised
 
     def _add(self, member: Member) -> None:
         self.all[member.id] = member
@@ -155,7 +168,8 @@ class Members:
         weight = min(max(task.weight, WEIGHT_MIN), WEIGHT_MAX) if task.weight > 0 else WEIGHT_MIN  # NaN is not above 0
         shape, since = group.shape, task.submitted_at.timestamp()
         milli = shape.size * shape.devices * shape.share_milli
-        return Member(task.id, task.name, group, weight, milli, tuple(choices), since)
+        due_at = _moment(task.due_at)
+        return Member(task.id, task.name, group, weight, milli, tuple(choices), since, due_at=due_at)
 
     def _options(self, group: Group) -> Options | None:
         """Return the classes of a group's options, or None if no single class of devices could hold it."""
@@ -179,6 +193,10 @@ class Members:
             return NONE
         name = next(iter(classes))
         return self.kinds.index(name) if name in self.kinds else NONE
+
+
+def _moment(due_at: datetime | None) -> float:
+    return NOT_DUE if due_at is None else due_at.timestamp()
 
 
 def _usable(seconds: float) -> float:
