@@ -18,6 +18,7 @@ from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.job import Job
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 from lepton_ai.types.task import Task
+from lepton_ai.types.where import NODE_KEY, read_where
 
 STOP_SLACK = timedelta(seconds=5)  # two passes and a SIGKILL
 
@@ -49,12 +50,13 @@ class Watch:
         runtime.on_begin = self._see_order
 
     def see_commit(self, changes: Sequence[Change], done: Committed) -> None:
-        """Check that states move along the tables alone, and that each move has its event."""
+        """Check that states move along the tables alone, each with its event, and that tasks keep to their places."""
         notes = {change.object.id: change.notes for change in changes}
         for one in done.seen:
             if _says_something_else(self._seen.get(one.object.id), one.object):
                 self.moved.append(one.object)
             self._seen[one.object.id] = one.object
+            _check_places(one.object)
             moves = _moves_of(one.object)
             if moves is None:
                 continue
@@ -107,6 +109,15 @@ class Watch:
 
     def _see_order(self, replica_id: str, process: Process) -> None:
         assert replica_id not in self._begun, f"{replica_id} was ordered again after it ran"
+
+
+def _check_places(thing: AnyObject) -> None:
+    """Check that a task holds nothing on a node that it did not ask for; only their names tell the nodes apart."""
+    if isinstance(thing, Task):
+        for allocation in thing.status.allocations:
+            labels = {NODE_KEY: allocation.node}
+            met = all(condition.is_met(labels) for condition in read_where(thing.spec.resources.where))
+            assert met, f"{thing.id} is on {allocation.node}, and may run where {thing.spec.resources.where}"
 
 
 def _says_something_else(before: AnyObject | None, after: AnyObject) -> bool:

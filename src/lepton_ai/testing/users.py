@@ -90,6 +90,7 @@ class Users:
             grace=timedelta(seconds=draw.choice((0, 1, 10))),
             after=tuple(draw.sample(names, 1)) if names and draw.random() < 0.2 else (),
             preemptible=draw.choice((None, None, *PREEMPTIBLE)),
+            due=draw.choice((None, None, timedelta(seconds=20))),
         )
         self._count += 1
         metadata = Metadata(
@@ -120,7 +121,9 @@ class Users:
         accelerator = draw.choice(
             (None, None, AcceleratorRequest(), AcceleratorRequest(count=2), AcceleratorRequest(share_milli=400))
         )
-        return Resources(cpu=draw.choice((0.5, 1, 2)), memory=draw.choice((1, 4, 6)) * GB, accelerator=accelerator)
+        where = draw.choice(((), (), (), ("node!=node-1",), ("node=node-1|node-2",)))
+        cpu, memory = draw.choice((0.5, 1, 2)), draw.choice((1, 4, 6)) * GB
+        return Resources(cpu=cpu, memory=memory, accelerator=accelerator, where=where)
 
     def _stop_job(self, store: Store) -> None:
         job = self._any(store, Job)
