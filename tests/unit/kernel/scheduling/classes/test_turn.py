@@ -9,9 +9,10 @@ import pytest
 
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
-from lepton_ai.kernel.scheduling.snapshot import Plan, Policy, RunningTask, Snapshot, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Plan, Policy, Price, RunningTask, Snapshot, WaitingTask
+from lepton_ai.types.where import read_where
 from tests.unit.kernel.scheduling.classes.fleets import FAST, LONG, MIDDLE, SLOW, fleet, on, play, trial
-from tests.unit.kernel.scheduling.worlds import NOW, places, wait_of
+from tests.unit.kernel.scheduling.worlds import GB, NOW, places, wait_of
 
 BOTH = fleet(FAST, SLOW)  # n0 and n1
 EAGER = trial("eager", {FAST: 1000.0, SLOW: 10_000.0})
@@ -221,3 +222,18 @@ def _with(first: WaitingTask, second: WaitingTask) -> Scheduler:
     scheduler.submit(second)
     assert scheduler.plan(NOW).preemptions
     return scheduler
+
+
+def test_of_two_alike_the_fast_class_goes_to_the_one_that_is_due() -> None:
+    times = {FAST: 1000.0, SLOW: 3000.0}
+    first, due = trial("a", times), replace(trial("b", times), due_at=NOW + timedelta(seconds=1000))
+    assert places(schedule(Snapshot(NOW, BOTH, (first, trial("b", times)), ()))) == {"a": ["n0"], "b": ["n1"]}
+    assert places(schedule(Snapshot(NOW, BOTH, (first, due), ()))) == {"b": ["n0"], "a": ["n1"]}
+
+
+def test_the_decision_over_classes_keeps_to_places_and_limits() -> None:
+    there = replace(EAGER, demand=replace(EAGER.demand, where=read_where(("node=n1",))))
+    assert places(schedule(Snapshot(NOW, BOTH, (there, EASY), ()))) == {"eager": ["n1"], "easy": ["n0"]}
+    dear = (replace(BOTH[0], price=Price(36.0, 8000, 32 * GB, 1)), BOTH[1])
+    limited = replace(EAGER, demand=replace(EAGER.demand, money=9.0))
+    assert places(schedule(Snapshot(NOW, dear, (limited, EASY), ()))) == {"eager": ["n1"], "easy": ["n0"]}
