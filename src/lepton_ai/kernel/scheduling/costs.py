@@ -86,7 +86,7 @@ def too_dear(task: WaitingTask, shape: Shape, fleet: Fleet) -> str:
         if row >= 0 and price * seconds / HOUR_SECONDS < least:
             least = price * seconds / HOUR_SECONDS
             where = f"the cheapest that fits, node {fleet.names[row]} ({pool.name})"
-            words = f"{where}, costs {price:.3g} an hour and takes about {in_words(seconds)}: {least:.4g} in all"
+            words = f"{where}, costs {price:.6g} an hour and takes about {in_words(seconds)}: {least:.4g} in all"
     left = f"{max(money, 0.0):.4g} is left of what it may cost"
     if least <= money * ROUNDING:
         return f"{left}: a gang with such a limit stays on one class, and none has room for all of it at that price"

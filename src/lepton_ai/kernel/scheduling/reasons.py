@@ -78,7 +78,7 @@ def _there(shape: Shape, pool: Pool) -> str:
     parts = [places.in_words(shape.where)] if shape.where else []
     most = min([price for name, price in shape.ceilings if name in pool.classes], default=math.inf)
     if most < math.inf:
-        parts.append(f"it costs at most {most * shape.size:.3g} an hour")
+        parts.append(f"it costs at most {most * shape.size:.6g} an hour")
     return f"where {' and '.join(parts)}: " if parts else ""
 
 
