@@ -1,4 +1,4 @@
-"""JSON merge patch (RFC 7396) of an object's spec and labels."""
+"""Changes an object's spec and labels as a JSON merge patch says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from lepton_ai.api.drafts import Relabelled
 from lepton_ai.errors import InvalidInput
 from lepton_ai.types.base import AnyObject
+from lepton_ai.types.merge import merge
 
 T = TypeVar("T", bound=AnyObject)
 
@@ -38,16 +39,3 @@ def merged(before: T, patch: Patch) -> T:
     checked = Relabelled.model_validate({"metadata": {"labels": labels}}).metadata
     spec = type(before).model_validate(whole | {"spec": after.get("spec")}).spec
     return before.replace(spec=spec, metadata=before.metadata.replace(labels=dict(checked.labels)))
-
-
-def merge(target: Any, changes: Any) -> Any:
-    """Return `target` with `changes` merged in as RFC 7396 section 2 has it: null removes."""
-    if not isinstance(changes, dict):
-        return changes
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge(merged.get(key), value)
-    return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 
 SPEC = "NAME=AMOUNT,..."
 NONE = "none"
+_COUNTED = re.compile(r"^(\d{1,7}(?:\.\d+)?)x([^=]+)$")
 _SPENT = {"device-hours": "device_hours", "money": "money"}
 
 
 def amounts_of(option: str, text: str) -> dict[str, Any]:
-    """Return the patch for "gpu=8,h100=4,cpu=64,memory=256GB"; an amount of none takes the bound away."""
+    """Return the patch for "gpu=8,h100=4,cpu=64,memory=256GB"; an amount of none takes the bound away.
+
+    Devices may be written as nodes are, too: 4xh100.
+    """
     patch: dict[str, Any] = {}
-    for name, value in read_pairs(option, filter(None, text.split(","))).items():
+    parts = [_COUNTED.sub(r"\2=\1", part.strip()) for part in text.split(",")]
+    for name, value in read_pairs(option, filter(None, parts)).items():
         amount = None if value == NONE else value if name == "memory" else _number(option, value)
         if name in {"cpu", "memory"}:
             patch[name] = amount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -11,14 +11,48 @@ import typer
 
 from lepton_ai.cli.output import notice, print_json
 from lepton_ai.cli.pairs import read_pairs
+from lepton_ai.cli.project_bounds import SPEC, amounts_of
 from lepton_ai.cli.session import Session, session_of
 from lepton_ai.errors import InvalidInput, LeptonError, Unavailable
 
 if TYPE_CHECKING:
+    from lepton_ai.kernel.scheduling.snapshot import ProjectView
     from lepton_ai.simulation.compare import Played, Scenario, Telling
     from lepton_ai.simulation.history import PricedNodes
+    from lepton_ai.simulation.projects import Specs
     from lepton_ai.simulation.trace import Trace
     from lepton_ai.types.task import Task
+
+TraceFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Recorded work: Slurm (sacct -P), openb, Philly-like CSV; or .gz.")
+]
+Last = Annotated[str, typer.Option(metavar="SPAN", help="What this platform ran in the last 7d, 12h, ...")]
+Form = Annotated[str, typer.Option("--format", metavar="NAME", help="philly, openb or slurm.")]
+Nodes = Annotated[
+    str, typer.Option(metavar="FILE|NxKIND", help="The fleet: sn,cpu_milli,memory_mib,gpu,model or 50xa100.")
+]
+AddNodes = Annotated[str, typer.Option(metavar="NxKIND", help="What if these were there too: 2xh100.")]
+PolicyPairs = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="What if the scheduler had this number. Repeatable.")
+]
+Resume = Annotated[str, typer.Option(metavar="SPAN", help="What if tasks could be preempted, and paid 60s to resume.")]
+Quota = Annotated[
+    list[str] | None,
+    typer.Option(metavar=f"PROJECT={SPEC}", help="What if that were promised to a project. Repeatable."),
+]
+Limit = Annotated[
+    list[str] | None, typer.Option(metavar=f"PROJECT={SPEC}", help="What if it held that at most. Repeatable.")
+]
+Weight = Annotated[
+    list[str] | None, typer.Option(metavar="PROJECT=NUMBER", help="What if that were its weight. Repeatable.")
+]
+HowLong = Annotated[
+    str, typer.Option(metavar="HOW", help="What the scheduler knows of durations: learnt, noisy or known.")
+]
+Price = Annotated[
+    list[str] | None, typer.Option(metavar="KIND=PRICE", help="What a device costs in an hour. Repeatable.")
+]
+PlotFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .html.")]
 
 app = typer.Typer()
 TOLD_TASKS = 5_000  # from so many on it takes seconds, and something should be said
@@ -31,34 +65,32 @@ class _Changes(NamedTuple):
     add_nodes: str
     policy: Mapping[str, str]
     restart: str
+    projects: Mapping[str, dict[str, object]]  # by name, what is merged into its spec
+
+
+class _Projects(NamedTuple):
+    """Who shares the nodes in the first column, and in the second."""
+
+    now: tuple[ProjectView, ...]
+    what_if: tuple[ProjectView, ...]
 
 
 @app.command("simulate")
 def simulate(  # noqa: PLR0917
     context: typer.Context,
-    trace: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Recorded work: Slurm (sacct -P), openb, Philly-like CSV; or .gz."),
-    ] = None,
-    last: Annotated[str, typer.Option(metavar="SPAN", help="What this platform ran in the last 7d, 12h, ...")] = "",
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help="philly, openb or slurm.")] = "auto",
-    nodes: Annotated[
-        str, typer.Option(metavar="FILE|NxKIND", help="The fleet: sn,cpu_milli,memory_mib,gpu,model or 50xa100.")
-    ] = "",
-    add_nodes: Annotated[str, typer.Option(metavar="NxKIND", help="What if these were there too: 2xh100.")] = "",
-    policy: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="What if the scheduler had this number. Repeatable.")
-    ] = None,
-    restart: Annotated[
-        str, typer.Option(metavar="SPAN", help="What if tasks could be preempted, and paid 60s to resume.")
-    ] = "",
-    lengths: Annotated[
-        str, typer.Option(metavar="HOW", help="What the scheduler knows of durations: learnt, noisy or known.")
-    ] = "learnt",
-    price: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=PRICE", help="What a device costs in an hour. Repeatable.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .html.")] = None,
+    trace: TraceFile = None,
+    last: Last = "",
+    form: Form = "auto",
+    nodes: Nodes = "",
+    add_nodes: AddNodes = "",
+    policy: PolicyPairs = None,
+    restart: Resume = "",
+    quota: Quota = None,
+    limit: Limit = None,
+    weight: Weight = None,
+    lengths: HowLong = "learnt",
+    price: Price = None,
+    plot: PlotFile = None,
 ) -> None:
     """Replay recorded work with the live scheduler: as it was, and what if.
 
@@ -66,6 +98,7 @@ def simulate(  # noqa: PLR0917
     Example:
       lepton simulate --last 7d --add-nodes 2xh100
       lepton simulate --trace sacct.txt --nodes 50xa100 --policy ageing_tau=1h
+      lepton simulate --last 7d --quota vision=4xh100,cpu=200 --limit speech=8xh100
     """
     if bool(trace) == bool(last):
         raise typer.BadParameter(WHICH)
@@ -75,9 +108,13 @@ def simulate(  # noqa: PLR0917
     draw = drawing.prepare(plot) if plot else None
     telling = _telling(lengths)
     fleet = _fleet(session, nodes)
-    work = _history(session, last) if last else _recorded(trace, form, fleet)
-    changes = _Changes(add_nodes, read_pairs("--policy", policy or ()), restart)
-    scenarios = _scenarios(fleet, changes, _prices(price or ()))
+    shares = _shares(quota or (), limit or (), weight or ())
+    changes = _Changes(add_nodes, read_pairs("--policy", policy or ()), restart, shares)
+    span = _span("--last", last) if last else timedelta(0)
+    specs = _specs(session) if last else {}
+    work = _history(session, (last, span), specs) if last else _recorded(trace, form, fleet)
+    projects = _projects(work, specs, shares)
+    scenarios = _scenarios(fleet, changes, _prices(price or ()), projects)
     played = [_play(session, work, scenario, telling) for scenario in scenarios]
     _show(session, work, played)
     if draw and plot:
@@ -140,14 +177,15 @@ def _recorded(path: Path | None, form: str, fleet: PricedNodes) -> Trace:
     return read_trace(path, form, each or DEVICES_EACH)
 
 
-def _history(session: Session, last: str) -> Trace:
+def _history(session: Session, past: tuple[str, timedelta], specs: Specs) -> Trace:
     """Return what ran in the project that was named, or else in every project that the caller sees."""
     from lepton_ai.kernel.clock import SystemClock
     from lepton_ai.simulation.history import trace_of
 
+    last, span = past
     now = SystemClock().now()
-    since = now - _span("--last", last)
-    found = trace_of(_tasks(session, since), since, now, f"the last {last}")
+    since = now - span
+    found = trace_of(_tasks(session, specs, since), since, now, f"the last {last}")
     if not found.tasks:
         raise InvalidInput(
             f"Nothing ran in the last {last}{_skipped(found.skipped)}.",
@@ -156,9 +194,14 @@ def _history(session: Session, last: str) -> Trace:
     return found
 
 
-def _tasks(session: Session, since: datetime) -> Iterator[Task]:
-    client = session.connect()
-    names = [session.project] if session.project else [one.name for one in client.projects.each()]
+def _specs(session: Session) -> Specs:
+    """Return the specs of the project that was named, or else of every project that the caller sees, by name."""
+    projects = session.connect().projects
+    found = [projects.get(session.project)] if session.project else projects.each()
+    return {one.name: one.spec for one in found}
+
+
+def _tasks(session: Session, names: Iterable[str], since: datetime) -> Iterator[Task]:
     for name in names:
         for task in session.open(session.instance, "", name).tasks():
             if task.metadata.created_at is not None and task.metadata.created_at < since - timedelta(days=1):
@@ -182,17 +225,39 @@ def _prices(given: list[str] | tuple[()]) -> dict[str, float]:
     return prices
 
 
-def _scenarios(fleet: PricedNodes, changes: _Changes, kinds: Mapping[str, float]) -> list[Scenario]:
+def _shares(quota: Sequence[str], limit: Sequence[str], weight: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return what `lepton project set` would send for each project that is named."""
+    found: dict[str, dict[str, object]] = {}
+    for option, given in (("--quota", quota), ("--limit", limit)):
+        for name, text in read_pairs(option, given).items():
+            found.setdefault(name, {})[option[2:]] = amounts_of(option, text)
+    for name, text in read_pairs("--weight", weight).items():
+        found.setdefault(name, {})["weight"] = text
+    return found
+
+
+def _projects(work: Trace, specs: Specs, shares: Mapping[str, dict[str, object]]) -> _Projects:
+    from lepton_ai.simulation.projects import shared_by, what_if
+
+    named = {task.project for task in work.tasks}
+    return _Projects(shared_by(specs), shared_by(what_if(specs, named, shares)))
+
+
+def _scenarios(
+    fleet: PricedNodes, changes: _Changes, kinds: Mapping[str, float], projects: _Projects
+) -> list[Scenario]:
     from lepton_ai.kernel.scheduling.snapshot import Policy, Restart
     from lepton_ai.simulation.compare import AS_IT_WAS, WHAT_IF, Scenario, changed, priced
     from lepton_ai.simulation.node_shapes import imagined
 
-    found = [Scenario(AS_IT_WAS, tuple(fleet.nodes), Policy(), priced(fleet.nodes, fleet.prices, kinds))]
+    prices = priced(fleet.nodes, fleet.prices, kinds)
+    found = [Scenario(AS_IT_WAS, tuple(fleet.nodes), Policy(), prices, projects=projects.now)]
     if any(changes):
         nodes = (*fleet.nodes, *(imagined(changes.add_nodes) if changes.add_nodes else ()))
         restart = Restart(_span("--restart", changes.restart).total_seconds()) if changes.restart else None
         policy = changed(Policy(), changes.policy)
-        found.append(Scenario(WHAT_IF, nodes, policy, priced(nodes, fleet.prices, kinds), restart))
+        prices = priced(nodes, fleet.prices, kinds)
+        found.append(Scenario(WHAT_IF, nodes, policy, prices, restart, projects.what_if))
     return found
 
 

@@ -10,10 +10,12 @@ import typer
 
 from lepton_ai.cli.moment import clock_time, span
 from lepton_ai.cli.output import console, print_table, to_plain
+from lepton_ai.cli.simulate_projects import named, run_title, show_projects
 from lepton_ai.simulation.chart import LINES_MAX, node_chart, task_chart
 from lepton_ai.simulation.compare import Played, Recorded
-from lepton_ai.simulation.figures import Figures, Use, Waits
+from lepton_ai.simulation.figures import Figures, Use
 from lepton_ai.simulation.trace import Trace
+from lepton_ai.simulation.waits import Waits
 
 LEVELS = " ▁▂▃▄▅▆▇█"
 NAMES = {"devices": "Devices", "cpu": "CPUs"}
@@ -49,6 +51,7 @@ def show(trace: Trace, recorded: Recorded | None, played: Sequence[Played]) -> N
     _show_figures(recorded, runs)
     typer.echo()
     _show_sizes(runs)
+    show_projects(runs)
     width = min(console().width, WIDTH_MAX)
     for use in _shown_uses(runs):
         typer.echo()
@@ -97,17 +100,14 @@ def _figures(recorded: Recorded | None, runs: Sequence[Figures]) -> Iterator[_Ro
 
 
 def _show_sizes(runs: Sequence[Figures]) -> None:
-    titles = ["WAITS BY SIZE", "TASKS>"]
-    for run in runs:
-        name = f"{run.name.upper()}: " if len(runs) > 1 else ""
-        titles += [f"{name}MEAN>", "P50>", "P99>"]
-    rows = []
     found = [{each.size: each.waits for each in run.waits_by_size} for run in runs]
+    rows = []
     for size in dict.fromkeys(size for each in found for size in each):
-        waits = [each.get(size, Waits(tasks=0)) for each in found]
-        cells = [_span(x) if w.tasks else "-" for w in waits for x in (w.mean, w.p50, w.p99)]
-        rows.append([size, f"{max(w.tasks for w in waits):,}", *cells])
-    print_table(titles, rows, empty="No task ended.")
+        for number, run in enumerate(runs):
+            waits = found[number].get(size, Waits(tasks=0))
+            cells = [_span(x) if waits.tasks else "-" for x in (waits.mean, waits.p50, waits.p99)]
+            rows.append(["" if number else size, *named(run, runs), f"{waits.tasks:,}", *cells])
+    print_table(["WAITS BY SIZE", *run_title(runs), "TASKS>", "MEAN>", "P50>", "P99>"], rows, empty="No task ended.")
 
 
 def _shown_uses(runs: Sequence[Figures]) -> Iterator[list[tuple[str, Use, float]]]:

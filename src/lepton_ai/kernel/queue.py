@@ -25,7 +25,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     WaitingTask,
 )
 from lepton_ai.settings import Settings
-from lepton_ai.types.identity import Project
+from lepton_ai.types.identity import Project, ProjectSpec
 from lepton_ai.types.node import Node, NodeState
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
 from lepton_ai.types.share import ANY_DEVICE, Amounts
@@ -130,7 +130,7 @@ class SnapshotBuilder:
             submitted_at=(task.status.submitted_at or task.metadata.created_at or now) + task.spec.done,
             expectations=expectations,
             is_service=task.spec.is_service,
-            restart=_restart(task),
+            restart=restart_of(task),
             has_claim=task.status.has_claim,
             project=task.project,
             due_at=task.spec.due_at,
@@ -199,7 +199,7 @@ def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) 
         return RunningTask(task.id, owner, held, None, demand, project=project)
     median = min(task.status.expected_seconds, FOREVER_SECONDS)
     p80 = min(task.status.terms.get("expected_seconds_p80", median), FOREVER_SECONDS)
-    end, restart, stake = begin + timedelta(seconds=p80), _restart(task), None
+    end, restart, stake = begin + timedelta(seconds=p80), restart_of(task), None
     if restart is not None:
         here = Expectation(median, p80, "measured")
         waited = begin - (task.status.submitted_at or begin) - task.spec.done
@@ -241,7 +241,8 @@ def _elsewhere(here: Expectation, placed: str, expected: Mapping[str, Expectatio
     return {**others, placed: here}
 
 
-def _restart(task: Task) -> Restart | None:
+def restart_of(task: Task) -> Restart | None:
+    """Return what it costs to stop a task and start it again; None if it may not be preempted."""
     terms, grace = task.spec.preemptible, task.spec.program.grace.total_seconds()
     return Restart(terms.restart.total_seconds(), terms.resumes, grace) if terms else None
 
@@ -267,16 +268,19 @@ def views_of(projects: Collection[Project]) -> tuple[ProjectView, ...]:
 
 def _project(project: Project) -> ProjectView:
     spec, status = project.spec, project.status
+    view = sharing(project.name, spec)
+    return replace(view, budget=status.state, budget_text=status.bound, stops=spec.budget.stop)
+
+
+def sharing(name: str, spec: ProjectSpec) -> ProjectView:
+    """Return how a project shares the machines with others, as long as its budget lasts."""
     return ProjectView(
-        name=project.name,
+        name=name,
         parent=spec.parent,
         quota=_bounds(spec.quota),
         limit=_bounds(spec.limit),
         weight=spec.weight,
         may_borrow=spec.borrow,
-        budget=status.state,
-        budget_text=status.bound,
-        stops=spec.budget.stop,
     )
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.scheduling.demand import is_kind
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy, Restart
+from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy, ProjectView, Restart
 from lepton_ai.simulation.engine import Outcome, Rules, replay
-from lepton_ai.simulation.figures import Figures, Setting, Waits, figures_of, waits_of
+from lepton_ai.simulation.figures import Figures, Setting, figures_of
 from lepton_ai.simulation.told import Lengths, told
 from lepton_ai.simulation.trace import Trace
+from lepton_ai.simulation.waits import Waits, waits_of
 from lepton_ai.types.base import Model
 from lepton_ai.types.quantity import parse_duration
 
@@ -27,7 +28,7 @@ COUNT_MAX = 10**6
 class Scenario:
     """One fleet under one policy. `prices` says by node what each of its devices costs in an hour.
 
-    With a `restart`, tasks may be preempted and pay it.
+    With a `restart`, tasks may be preempted and pay it; without one, those that say so. `projects` share the nodes.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Scenario:
     policy: Policy
     prices: Mapping[str, float]
     restart: Restart | None = None
+    projects: tuple[ProjectView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ class Recorded(Model):
 
 def play(trace: Trace, scenario: Scenario, telling: Telling, rules: Rules) -> Played:
     """Replay `trace` under `scenario`. Same input, same figures."""
-    using = replace(rules, policy=scenario.policy, restart=scenario.restart)
+    using = replace(rules, policy=scenario.policy, restart=scenario.restart, projects=scenario.projects)
     outcome = replay(trace, scenario.nodes, told(telling.lengths, telling.sigma), using)
-    return Played(outcome, figures_of(outcome, Setting(scenario.name, scenario.policy, scenario.prices)))
+    setting = Setting(scenario.name, scenario.policy, scenario.prices, scenario.projects)
+    return Played(outcome, figures_of(outcome, setting))
 
 
 def recorded_of(trace: Trace) -> Recorded | None:

@@ -17,6 +17,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Plan,
     Policy,
     Preemption,
+    ProjectView,
     Refusal,
     Restart,
     Wait,
@@ -44,12 +45,14 @@ class Rules:
     In long traces, while tasks wait, plans are made when something ends: arrivals wait for that, but no longer than
     `rhythm_seconds`; and if BACKLOG tasks wait, plans are that far apart altogether. With 0 there is a plan at each
     moment at which something changes; None chooses it by the length of the trace. With a `restart` every task but
-    services may be preempted, and pays it; without one, none is.
+    services may be preempted, and pays it; without one, only those that say so. `projects` share the nodes by their
+    bounds; without any the queue is one.
     """
 
     policy: Policy = field(default_factory=Policy)
     rhythm_seconds: float | None = None
     restart: Restart | None = None
+    projects: tuple[ProjectView, ...] = ()
 
     def rhythm(self, trace: Trace) -> float:
         """Return the rhythm: a ten-thousandth of a trace of more than 5,000 tasks, such as two minutes of two weeks."""
@@ -79,6 +82,7 @@ class Outcome:
     refused: dict[int, Wait]  # why it never ran to its end
     plans: int
     preemptions: int
+    reclaims: tuple[int, ...] = ()  # the tasks that were stopped so that a project got what it is promised
 
 
 class _Run(NamedTuple):
@@ -98,17 +102,20 @@ def replay(
     """Run `trace` to its end on `nodes`, planned by the live scheduler (or the one given). Same input, same outcome."""
     ordered = tuple(sorted(nodes, key=lambda node: node.name))
     play = _Play(trace, told, rules, scheduler or Scheduler(ordered, rules.policy))
+    play.share(rules.projects)
     play.run()
     stretches = tuple(sorted(play.stretches, key=lambda one: (one.start, one.task)))
     ends = {task: play.ends[task] for task in sorted(play.ends)}
-    return Outcome(trace, ordered, stretches, play.starts, ends, play.refused, play.plans, play.preemptions)
+    counts = play.plans, play.preemptions, tuple(play.reclaims)
+    return Outcome(trace, ordered, stretches, play.starts, ends, play.refused, *counts)
 
 
 class _Play:
     def __init__(self, trace: Trace, told: Told, rules: Rules, scheduler: Scheduler) -> None:
         self._tasks, self._epoch = trace.tasks, trace.began or EPOCH
         self._told, self._rules, self._scheduler = told, rules, scheduler
-        self._rhythm, self._restart = rules.rhythm(trace), rules.restart or Restart()
+        self._rhythm = rules.rhythm(trace)
+        self._may_preempt = rules.restart is not None or any(task.restart for task in trace.tasks)
         self._row_of = {task.id: row for row, task in enumerate(trace.tasks)}
         self._arrived = 0
         self._events: list[tuple[float, int]] = []  # when a task ends or is stopped
@@ -122,6 +129,12 @@ class _Play:
         self.ends: dict[int, float] = {}
         self.refused: dict[int, Wait] = {}
         self.plans = self.preemptions = 0
+        self.reclaims: list[int] = []
+
+    def share(self, projects: Sequence[ProjectView]) -> None:
+        """Let `projects` share the nodes."""
+        if projects:
+            self._scheduler.set_projects(projects)
 
     def run(self) -> None:
         """Play until nothing is left that could ever end."""
@@ -158,7 +171,7 @@ class _Play:
 
         Live, that is each 30 s. Here the pauses grow with the silence, so that a year of it costs few plans.
         """
-        if self._rules.restart is None or not self._waiting or not self._running:
+        if not self._may_preempt or not self._waiting or not self._running:
             return math.inf
         return now + max(AGAIN_SECONDS, (now - self._happened) / 4)
 
@@ -181,16 +194,27 @@ class _Play:
         task, done = self._tasks[row], self._done.get(row, 0.0)
         expected = self._told.expect(task, done)
         if row in self.starts:
-            pays = self._restart.seconds
+            pays = self._terms(row).seconds
             expected = {k: replace(e, median=e.median + pays, p80=e.p80 + pays) for k, e in expected.items()}
         if task.is_service:
             expected = {"": Expectation(600.0, SERVICE_P80, "stated")}
         since = self._moment(task.submitted)
-        restart = None if task.is_service else self._rules.restart
-        waiting = WaitingTask(task.id, task.id, task.demand, task.weight, since, expected, task.is_service, restart)
-        if task.due_seconds:
-            waiting = replace(waiting, due_at=since + timedelta(seconds=task.due_seconds))
-        self._scheduler.submit(waiting)
+        restart = None if task.is_service else self._rules.restart or task.restart
+        due_at = since + timedelta(seconds=task.due_seconds) if task.due_seconds else None
+        self._scheduler.submit(
+            WaitingTask(
+                task.id,
+                task.id,
+                task.demand,
+                task.weight,
+                since,
+                expected,
+                task.is_service,
+                restart,
+                project=task.project,
+                due_at=due_at,
+            )
+        )
         self._waiting += 1
 
     def _end(self, row: int, run: _Run) -> None:
@@ -202,7 +226,7 @@ class _Play:
     def _stop(self, row: int, run: _Run, now: float) -> None:
         """Put a preempted task back into the queue, with what is left of its work."""
         self._release(row, run, now)
-        if self._restart.resumes:
+        if self._terms(row).resumes:
             self._done[row] = self._done.get(row, 0.0) + max(0.0, now - run.begins)
         self._submit(row)
 
@@ -227,7 +251,7 @@ class _Play:
     def _start(self, placement: Placement, now: float) -> None:
         row = self._row_of[placement.task_id]
         done = self._done.get(row, 0.0)
-        begins = now + (self._restart.seconds if row in self.starts else 0.0)
+        begins = now + (self._terms(row).seconds if row in self.starts else 0.0)
         end = begins + max(self._tasks[row].seconds - done, 0.0)
         self.starts.setdefault(row, now)
         self._running[row] = _Run(now, begins, end, placement.allocations)
@@ -240,8 +264,13 @@ class _Play:
         if row in self._stops or row not in self._running:
             return  # it was told before: the scheduler may ask again until it is gone
         self.preemptions += 1
-        self._stops[row] = now + self._restart.grace_seconds
+        self.reclaims += [row] if preemption.for_project else []
+        self._stops[row] = now + self._terms(row).grace_seconds
         heapq.heappush(self._events, (self._stops[row], row))
+
+    def _terms(self, row: int) -> Restart:
+        """Return what it costs to stop a task and to start it again."""
+        return self._rules.restart or self._tasks[row].restart or Restart()
 
     def _refuse(self, wait: Wait) -> None:
         self.refused[self._row_of[wait.task_id]] = wait

@@ -6,27 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from lepton_ai.kernel.scheduling.snapshot import Policy, Refusal
+from lepton_ai.kernel.scheduling.snapshot import Policy, ProjectView, Refusal
+from lepton_ai.simulation.by_project import ProjectFigures, by_project
 from lepton_ai.simulation.engine import Outcome
 from lepton_ai.simulation.trace import TraceTask
+from lepton_ai.simulation.waits import Floats, Waits, waits_of
 from lepton_ai.types.base import Model
 
-Floats = npt.NDArray[np.float64]
 Held = tuple[float, float, float]  # from, until, how much
 BUCKETS = 120  # points of the utilisation curve: as many as a wide terminal has columns
 HOUR = 3600.0
-
-
-class Waits(Model):
-    """Seconds in which tasks did not get on: in the queue, preempted, restarting."""
-
-    tasks: int
-    mean: float = 0.0
-    p50: float = 0.0
-    p99: float = 0.0
-    longest: float = 0.0
 
 
 class SizeWaits(Model):
@@ -76,6 +66,7 @@ class Figures(Model):
     refused: tuple[Refused, ...]
     waits: Waits
     waits_by_size: tuple[SizeWaits, ...]
+    projects: tuple[ProjectFigures, ...]
     mean_completion: float
     weighted_completion: float
     makespan: float
@@ -86,11 +77,12 @@ class Figures(Model):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What was simulated: its name, its policy, and by node what a device costs in an hour."""
+    """What was simulated: its name, its policy, by node what a device costs in an hour, and who shares the nodes."""
 
     name: str
     policy: Policy
     prices: Mapping[str, float]
+    projects: tuple[ProjectView, ...] = ()
 
 
 def figures_of(outcome: Outcome, setting: Setting) -> Figures:
@@ -112,6 +104,7 @@ def figures_of(outcome: Outcome, setting: Setting) -> Figures:
         refused=_refused(outcome),
         waits=waits_of(waits),
         waits_by_size=_by_size(tasks, waits),
+        projects=by_project(outcome, setting.projects, makespan),
         mean_completion=float(completion.mean()) if tasks else 0.0,
         weighted_completion=float((completion * weight).sum() / weight.sum()) if weight.sum() > 0 else 0.0,
         makespan=makespan,
@@ -189,14 +182,6 @@ def _use(name: str, amount: float, held: Sequence[Held], until: float, buckets: 
     curve = held_over_time(held, until, buckets) / amount if amount > 0 else np.zeros(buckets)
     mean = hours * HOUR / (amount * until) if amount > 0 and until > 0 else 0.0
     return Use(resource=name, amount=amount, mean=mean, hours=hours, over_time=tuple(round(float(x), 6) for x in curve))
-
-
-def waits_of(seconds: Floats) -> Waits:
-    """Return the figures of these waits."""
-    if not len(seconds):
-        return Waits(tasks=0)
-    p50, p99 = (float(np.percentile(seconds, percent)) for percent in (50, 99))
-    return Waits(tasks=len(seconds), mean=float(seconds.mean()), p50=p50, p99=p99, longest=float(seconds.max()))
 
 
 def _by_size(tasks: Sequence[TraceTask], waits: Floats) -> tuple[SizeWaits, ...]:

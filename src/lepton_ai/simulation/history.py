@@ -9,7 +9,7 @@ from datetime import datetime
 
 from lepton_ai.kernel.nodes import place_labels
 from lepton_ai.kernel.prices import price_of_node
-from lepton_ai.kernel.queue import demand_of, weight_of
+from lepton_ai.kernel.queue import demand_of, restart_of, weight_of
 from lepton_ai.kernel.scheduling.snapshot import DeviceView, NodeView
 from lepton_ai.simulation.trace import Trace, TraceTask, sifted
 from lepton_ai.types.node import Node
@@ -17,7 +17,6 @@ from lepton_ai.types.task import Task
 
 NAME = "lepton"
 MEMORY_RESERVED_BYTES = 512 * 2**20  # what the core keeps of each node unless it was set otherwise
-PRICE_LABEL = "price-per-device-hour"  # a node's label: what each of its devices costs in an hour
 
 
 def trace_of(tasks: Iterable[Task], since: datetime, now: datetime, source: str) -> Trace:
@@ -53,6 +52,8 @@ def _recorded(task: Task, submitted: datetime, began: datetime, ended: datetime)
         max((began - submitted).total_seconds(), 0.0),
         spec.is_service,
         (spec.due_at.timestamp() - submitted.timestamp()) if spec.due_at else 0.0,
+        task.project,
+        restart_of(task),
     )
 
 
@@ -73,18 +74,8 @@ def nodes_of(found: Iterable[Node]) -> PricedNodes:
             continue
         devices = tuple(DeviceView(d.id, d.kind, d.memory_bytes, d.share_milli) for d in hardware.devices)
         memory = max(0, hardware.memory_bytes - MEMORY_RESERVED_BYTES)
-        cpu, labels = hardware.threads * 1000, place_labels(node)
-        view = NodeView(node.name, hardware.cpu_class, cpu, memory, devices, labels=labels, price=price_of_node(node))
-        nodes.append(view)
-        price = _price(node.metadata.labels.get(PRICE_LABEL, ""))
-        if price >= 0:
-            prices[node.name] = price
+        cpu, labels, price = hardware.threads * 1000, place_labels(node), price_of_node(node)
+        nodes.append(NodeView(node.name, hardware.cpu_class, cpu, memory, devices, labels=labels, price=price))
+        if price is not None and devices:
+            prices[node.name] = price.per_hour / len(devices)
     return PricedNodes(nodes, prices)
-
-
-def _price(label: str) -> float:
-    try:
-        price = float(label)
-    except ValueError:
-        return -1.0
-    return price if 0 <= price < 1e9 else -1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,14 @@ import numpy as np
 from lepton_ai.errors import InvalidInput
 from lepton_ai.simulation.engine import Outcome
 from lepton_ai.simulation.figures import SIZES, Figures, Held, held_over_time
+from lepton_ai.simulation.waits import Waits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ENDINGS = (".svg", ".png", ".html")
+PROJECTS_MAX = 12  # beside one another, with their names
 NODES_MAX, CELLS = 400, 400  # a picture of 400 x 400 cells is as fine as a screen shows it
 Drawn = Sequence[tuple[Figures, Outcome]]
 
@@ -39,12 +41,18 @@ def prepare(path: Path) -> Callable[[Drawn], None]:
 
 def _figure(make: type[Figure], runs: Drawn) -> Figure:
     figure = make(figsize=(11, 6.5 + 2.5 * len(runs)), layout="constrained")
-    axes = figure.subplots(2 + len(runs), 1)
+    has_projects = bool(runs[-1][0].projects)
+    axes = figure.subplots(2 + has_projects + len(runs), 1)
     longest = max(figures.makespan for figures, _ in runs)
     unit, name = (86_400.0, "days") if longest > 2 * 86_400 else (3600.0, "hours")
     _draw_use(axes[0], runs, unit)
-    _draw_waits(axes[1], runs)
-    for place, (figures, outcome) in zip(axes[2:], runs, strict=True):
+    sizes = [{one.size: one.waits for one in figures.waits_by_size} for figures, _ in runs]
+    _draw_waits(axes[1], runs, sizes, SIZES)
+    if has_projects:
+        waits = [{one.project: one.waits for one in figures.projects} for figures, _ in runs]
+        largest = sorted(runs[-1][0].projects, key=lambda one: -one.hours)[:PROJECTS_MAX]
+        _draw_waits(axes[2], runs, waits, sorted(one.project for one in largest))
+    for place, (figures, outcome) in zip(axes[2 + has_projects :], runs, strict=True):
         _draw_nodes(place, figures, outcome, unit)
         place.set_xlim(0, longest / unit or 1)
         place.set_xlabel(name)
@@ -63,10 +71,10 @@ def _draw_use(axes: Axes, runs: Drawn, unit: float) -> None:
     axes.legend(loc="upper right")
 
 
-def _draw_waits(axes: Axes, runs: Drawn) -> None:
-    sizes = [size for size in SIZES if any(one.size == size for figures, _ in runs for one in figures.waits_by_size)]
-    for number, (figures, _) in enumerate(runs):
-        waits = {one.size: one.waits for one in figures.waits_by_size}
+def _draw_waits(axes: Axes, runs: Drawn, found: Sequence[Mapping[str, Waits]], names: Sequence[str]) -> None:
+    """Draw the waits of each run by name, those that any of them has, in the order of `names`."""
+    sizes = [name for name in names if any(name in waits for waits in found)]
+    for number, ((figures, _), waits) in enumerate(zip(runs, found, strict=True)):
         means = [waits[size].mean / 60 if size in waits else 0.0 for size in sizes]
         tails = [waits[size].p99 / 60 if size in waits else 0.0 for size in sizes]
         places = np.arange(len(sizes)) + (number - (len(runs) - 1) / 2) * 0.4

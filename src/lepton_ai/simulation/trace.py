@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from lepton_ai.kernel.scheduling.snapshot import Demand
+from lepton_ai.kernel.scheduling.snapshot import Demand, Restart
 
 SECONDS_MAX = 10 * 366 * 86_400.0  # of one task, as for any duration that a user may state
 SPAN_SECONDS_MAX = 100 * 366 * 86_400.0  # from the first submission to the last
@@ -19,7 +19,8 @@ class TraceTask:
     """One task as it was recorded. `submitted` counts from the start of the trace, `seconds` is how long it really ran.
 
     `stated_seconds` is what its owner said (0: nothing), `waited` what it really waited then (negative: not known).
-    Tasks of one `kind` are alike, which is what estimates learn by.
+    Tasks of one `kind` are alike, which is what estimates learn by; those of one `project` share what it is promised.
+    One with a `restart` may be preempted, and pays it.
     """
 
     id: str
@@ -31,7 +32,9 @@ class TraceTask:
     stated_seconds: float = 0.0
     waited: float = -1.0
     is_service: bool = False
-    due_seconds: float = 0.0  # by when it should have ended, from its submission; 0: nobody said
+    due_seconds: float = 0.0  # it should end so long after its submission; 0: nobody said
+    project: str = ""
+    restart: Restart | None = None
 
     @property
     def devices(self) -> float:
@@ -117,4 +120,6 @@ def _content(task: TraceTask) -> tuple[object, ...]:
     )
     amounts = (demand.cpu_milli, demand.memory_bytes, demand.size)
     numbers = (task.weight, task.stated_seconds, task.waited, task.is_service)
-    return task.submitted, task.id, task.seconds, amounts, device, task.kind, numbers
+    terms = task.restart
+    stops = (terms.seconds, terms.resumes, terms.grace_seconds) if terms else ()
+    return task.submitted, task.id, task.seconds, amounts, device, task.kind, numbers, task.project, stops

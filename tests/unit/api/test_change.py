@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lepton_ai.api.merge_patch import merge
+from lepton_ai.types.merge import merge
 from tests.unit.api.platform import JOBS, Platform
 
 ENDPOINTS = JOBS.replace("jobs", "endpoints")

@@ -11,7 +11,7 @@ import pytest
 from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.testing.machines import machine
 from tests.unit.cli.program import printed, run
-from tests.unit.sdk.fake_platform import FakePlatform, failing, page
+from tests.unit.sdk.fake_platform import FakePlatform, failing, ok, page
 from tests.unit.simulation.test_readers import SACCT
 
 TRACE = "submit_s,duration_s,num_gpus\n" + "".join(f"{60 * number},3600,8\n" for number in range(4)) + "5,0,1\n"
@@ -32,7 +32,7 @@ def words(result: Any) -> str:
 
 def node(name: str = "vm", price: str = "") -> dict[str, Any]:
     hardware = machine(name, threads=8, memory_gb=16, devices=2).hardware.model_dump(mode="json")
-    labels = {"price-per-device-hour": price} if price else {}
+    labels = {"price": price} if price else {}
     return {
         "kind": "node",
         "metadata": {"id": f"node-{name}", "name": name, "project": "platform", "version": 1, "labels": labels},
@@ -126,7 +126,7 @@ def test_what_slurm_recorded_stands_beside_the_replay(platform: FakePlatform, tm
 
 
 def test_the_last_days_come_from_the_platform_with_its_nodes_and_their_prices(platform: FakePlatform) -> None:
-    platform.on("GET", "/api/v1/nodes", page(node(price="1.5"))).on("GET", "/api/v1/projects", page(project()))
+    platform.on("GET", "/api/v1/nodes", page(node(price="3"))).on("GET", "/api/v1/projects", page(project()))
     platform.on("GET", TASKS, page(task("b", 1, 0.5), task("a", 3, 1), task("old", 24 * 9, 1)))
     found = printed(run(platform, "simulate", "--last", "7d", "-o", "json"))
     assert (found["trace"]["tasks"], found["trace"]["format"]) == (2, "lepton")
@@ -137,6 +137,7 @@ def test_the_last_days_come_from_the_platform_with_its_nodes_and_their_prices(pl
 
 def test_one_project_can_be_looked_at_alone(platform: FakePlatform) -> None:
     platform.on("GET", "/api/v1/nodes", page(node())).on("GET", TASKS, page(task("a", 3, 1)))
+    platform.on("GET", "/api/v1/projects/default", ok(project()))
     assert words(run(platform, "simulate", "--last", "7d", "--project", "default")).startswith("1 tasks of the last 7d")
 
 
@@ -170,6 +171,9 @@ def test_without_a_platform_it_says_how_to_name_nodes(platform: FakePlatform, tr
         (["--trace", "TRACE", "--price", "h100=much"], 2, "'much' is not a price."),
         (["--trace", "TRACE", "--plot", "week.pdf"], 1, "week.pdf ends in none of .svg, .png, .html."),
         (["--trace", "TRACE", "--restart", "soon"], 2, "is not a duration"),
+        (["--trace", "TRACE", "--quota", "vision=gpu=4"], 1, "No project 'vision' has work in what is replayed."),
+        (["--trace", "TRACE", "--quota", "vision"], 2, "is not of the form NAME=VALUE"),
+        (["--trace", "TRACE", "--limit", "vision=gpu=many"], 2, "'many' is not a number."),
         (["--trace", "none.csv"], 1, "none.csv cannot be read"),
         (["--trace", "TRACE", "--format", "slurm"], 1, "is no Slurm trace"),
     ],
@@ -199,3 +203,38 @@ def test_kinds_are_told_apart_where_there_are_several_and_what_never_ran_is_told
     assert "amd-mi300x-192gb in use" in shown
     assert "as it was: 1 never ran (too_large). The first: a gang of 20 x 8 accelerators needs 160" in shown
     assert "nvidia-h100-80gb in use" not in words(run(platform, *arguments))
+
+
+SHARED = "submit_s,duration_s,num_gpus,vc\n0,7200,8,vision\n10,3600,8,speech\n20,3600,8,vision\n"
+
+
+def shared(platform: FakePlatform, folder: Path, *arguments: str) -> Any:
+    path = folder / "week.csv"
+    path.write_text(SHARED)
+    return run(platform, "simulate", "--trace", str(path), "--nodes", "1xh100", *arguments)
+
+
+def test_other_quotas_are_one_more_what_if(platform: FakePlatform, tmp_path: Path) -> None:
+    arguments = ["--quota", "speech=8xh100", "--limit", "vision=gpu=16", "--weight", "vision=2", "--restart", "30s"]
+    first, second = printed(shared(platform, tmp_path, *arguments, "-o", "json"))["runs"]
+    waits = [{one["project"]: one["waits"]["mean"] for one in each["projects"]} for each in (first, second)]
+    assert waits[0]["speech"] > 7000
+    assert waits[1]["speech"] < 60
+    assert {one["project"]: one["reclaimed"] for one in second["projects"]} == {"speech": 0, "vision": 1}
+
+
+def test_what_each_project_got_is_shown_for_both(platform: FakePlatform, tmp_path: Path) -> None:
+    shown = words(shared(platform, tmp_path, "--quota", "speech=8xh100", "--restart", "30s"))
+    assert "PROJECT RUN TASKS SHARE MEAN WAIT P99 BORROWED RECLAIMED speech as it was 1" in shown
+    assert "vision as it was 2" in shown
+
+
+def test_the_last_days_are_shared_as_the_projects_say(platform: FakePlatform) -> None:
+    platform.on("GET", "/api/v1/nodes", page(node()))
+    limited = project() | {"spec": {"limit": {"accelerators": {"*": 1}}}}
+    platform.on("GET", "/api/v1/projects", page(limited))
+    platform.on("GET", TASKS, page(task("b", 2.9, 1), task("a", 3, 1)))
+    first, second = printed(run(platform, "simulate", "--last", "7d", "--limit", "default=gpu=none", "-o", "json"))[
+        "runs"
+    ]
+    assert (first["waits"]["longest"] > 3000, second["waits"]["longest"]) == (True, 0.0)

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from lepton_ai.kernel.scheduling.snapshot import Demand
+from lepton_ai.kernel.scheduling.snapshot import Demand, Restart
 from lepton_ai.simulation.history import nodes_of, trace_of
 from lepton_ai.testing.machines import machine
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.node import Node, NodeStatus
 from lepton_ai.types.resources import Resources
-from lepton_ai.types.task import Program, Task, TaskSpec, TaskStatus
+from lepton_ai.types.task import Preemptible, Program, Task, TaskSpec, TaskStatus
 from tests.unit.kernel.scheduling.worlds import NOW
 
 
@@ -59,11 +59,20 @@ def test_replicas_of_endpoints_are_services() -> None:
     assert [one.is_service for one in found.tasks] == [True]
 
 
-@pytest.mark.parametrize(("label", "prices"), [("2.5", {"n": 2.5}), ("much", {}), ("-1", {}), ("nan", {})])
+def test_what_may_be_preempted_may_be_in_the_replay_too_and_pays_what_it_said() -> None:
+    terms = Preemptible(restart=timedelta(minutes=2), resumes=False)
+    found = trace_of(
+        [task("a", 200, 90, 30, preemptible=terms), task("b", 100, 90, 30)], NOW - timedelta(days=1), NOW, "x"
+    )
+    assert [one.restart for one in found.tasks] == [Restart(120.0, resumes=False, grace_seconds=10.0), None]
+    assert [one.project for one in found.tasks] == ["default", "default"]
+
+
+@pytest.mark.parametrize(("label", "prices"), [("5", {"n": 2.5}), ("much", {}), ("-1", {}), ("nan", {})])
 def test_nodes_are_priced_by_their_label(label: str, prices: dict[str, float]) -> None:
     hardware = machine("n", threads=8, memory_gb=16, devices=2).hardware
     node = Node(
-        metadata=Metadata(id="n", name="n", labels={"price-per-device-hour": label}),
+        metadata=Metadata(id="n", name="n", labels={"price": label}),
         status=NodeStatus(hardware=hardware),
     )
     found = nodes_of([node, Node(metadata=Metadata(id="new", name="new"))])

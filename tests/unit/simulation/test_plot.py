@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def runs() -> list[Played]:
     tasks = trace(*(work(f"t{number}", number * 60, 600, 8) for number in range(6)))
     fleets = {"as it was": (GPU_NODE,), "what if": GPU_NODES}
     return [play(tasks, Scenario(name, nodes, Policy(), {}), Telling(), Rules()) for name, nodes in fleets.items()]
+
+
+def test_the_waits_of_projects_are_drawn_under_their_names(tmp_path: Path) -> None:
+    tasks = trace(*(replace(work(name, 0, 600, 8), project=f"project {name}") for name in "ab"))
+    one = play(tasks, Scenario("x", (GPU_NODE,), Policy(), {}), Telling(), Rules())
+    prepare(tmp_path / "a.svg")([(one.figures, one.outcome)])
+    assert [f"project {name}" in (tmp_path / "a.svg").read_text() for name in "abc"] == [True, True, False]
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("html", b"<!doctype html>")])

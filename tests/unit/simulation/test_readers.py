@@ -96,6 +96,19 @@ def test_slurm_jobs_hold_what_they_asked_for_on_each_node(tmp_path: Path) -> Non
     assert found.began == datetime(2026, 3, 1, 7, 59, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("text", "projects"),
+    [
+        (PHILLY, ["b", "a", "a"]),
+        (OPENB, ["BE", "LS"]),
+        (SACCT, ["bob", "ada"]),
+        (SACCT.replace("User|", "Account|").replace("|ada|", "|physics|"), ["bob", "physics"]),
+    ],
+)
+def test_each_task_is_of_the_project_that_the_trace_names(tmp_path: Path, text: str, projects: list[str]) -> None:
+    assert [task.project for task in read(tmp_path, text).tasks] == projects
+
+
 def test_slurm_rows_that_cannot_be_replayed_are_counted_by_reason(tmp_path: Path) -> None:
     assert read(tmp_path, SACCT).skipped == {
         "never started": 1, "no positive duration": 1, "still running": 1, "steps of jobs, whose jobs are taken": 1,

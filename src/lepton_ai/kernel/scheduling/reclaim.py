@@ -216,7 +216,7 @@ class Reclaim:
             f"makes room for '{claim.task.name}' on what project {one.task.project or 'none'} has borrowed and project "
             f"{owner} is promised"
         )
-        return Preemption(one.task.id, claim.task.id, sentence, {"loss": one.loss})
+        return Preemption(one.task.id, claim.task.id, sentence, {"loss": one.loss}, for_project=owner)
 
 
 class _RoomMade:

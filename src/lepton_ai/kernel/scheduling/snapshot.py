@@ -230,13 +230,14 @@ class Wait:
 class Preemption:
     """Stop this running task, with notice, so that `for_task` can start; `terms` reproduce the decision.
 
-    Where a budget is used up, `for_task` is "project/NAME".
+    Where a budget is used up, `for_task` is "project/NAME"; where a project gets its own back, `for_project` names it.
     """
 
     task_id: str
     for_task: str
     sentence: str
     terms: Mapping[str, float] = field(default_factory=dict)
+    for_project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

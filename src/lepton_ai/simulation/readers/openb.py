@@ -20,6 +20,8 @@ NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 # The trace ranks its pods by quality of service and gives no weights: each step counts twice the one below.
 WEIGHTS: Mapping[str, float] = {"LS": 4.0, "Guaranteed": 4.0, "Burstable": 2.0, "BE": 1.0}
 
+NOTE = "Weights by quality of service: LS and Guaranteed 4, Burstable 2, BE 1. It stands for the project, too."
+
 
 def read(table: Table, devices_each: int) -> tuple[list[TraceTask], dict[str, int], list[str]]:
     """Return the tasks, what was skipped by reason, and notes. A pod runs from `scheduled_time` to `deletion_time`."""
@@ -33,7 +35,7 @@ def read(table: Table, devices_each: int) -> tuple[list[TraceTask], dict[str, in
             skipped["still running"] += 1
         else:
             tasks.append(_task(row))
-    return tasks, dict(skipped), ["Weights by quality of service: LS and Guaranteed 4, Burstable 2, BE 1."]
+    return tasks, dict(skipped), [NOTE]
 
 
 def read_nodes(table: Table) -> list[NodeView]:
@@ -60,7 +62,8 @@ def _task(row: Row) -> TraceTask:
     quality = row.text("qos")
     kind = f"{quality}/{demand.cpu_milli}/{row.text('num_gpu')}/{row.text('gpu_milli')}"
     weight = WEIGHTS.get(quality, 1.0)
-    return TraceTask(row.text("name")[:128], created, seconds, demand, weight, kind, waited=max(began - created, 0.0))
+    waited = max(began - created, 0.0)
+    return TraceTask(row.text("name")[:128], created, seconds, demand, weight, kind, waited=waited, project=quality)
 
 
 def _wanted(row: Row) -> AcceleratorRequest | None:

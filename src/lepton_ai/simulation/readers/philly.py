@@ -22,7 +22,7 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     "duration_s": ("duration", "runtime_s", "run_time"),
     "num_gpus": ("gpus", "num_gpu", "devices"),
     "id": ("job_id", "jobid", "name"),
-    "vc": ("user", "queue", "partition"),
+    "vc": ("project", "user", "queue", "partition"),
     "weight": (),
     "cpus": ("num_cpus", "cpu"),
     "memory": (),
@@ -70,13 +70,15 @@ def _task(row: Row, names: Mapping[str, str], devices_each: int) -> TraceTask:
     weight = row.amount(title("weight"), f"a weight from 0 to {WEIGHT_MAX:g}", 1.0)
     if weight > WEIGHT_MAX:
         raise row.wrong(title("weight"), f"is not a weight from 0 to {WEIGHT_MAX:g}")
+    project = row.text(title("vc"))[:128]
     return TraceTask(
         row.text(title("id"))[:128],
         row.number(title("submit_s"), "a number of seconds", float("nan")),
         row.number(title("duration_s"), "a number of seconds", float("nan")),
         demand,
         weight,
-        f"{row.text(title('vc'))[:128]}/{gpus}",
+        f"{project}/{gpus}",
+        project=project,
     )
 
 

@@ -1,7 +1,7 @@
 """Reads what `sacct --parsable2` prints of jobs.
 
 Source of the form: sacct(1), https://slurm.schedmd.com/sacct.html. What is good to have:
-sacct -aPX -S now-7days -o JobID,User,JobName,Priority,Submit,Start,End,ElapsedRaw,State,ReqTRES,AllocTRES
+sacct -aPX -S now-7days -o JobID,Account,User,JobName,Priority,Submit,Start,End,ElapsedRaw,State,ReqTRES,AllocTRES
 Time limits are left out: people ask for a multiple of what they need (Mu'alem and Feitelson, TPDS 2001).
 """
 
@@ -95,6 +95,7 @@ def _task(row: Row) -> TraceTask:
         Demand(cpu, memory, wanted, amounts.nodes),
         kind=kind,
         waited=max(began - submitted, 0.0) if "Start" in row.cells else -1.0,
+        project=(row.text("Account") or row.text("User"))[:128],
     )
 
 
