@@ -29,6 +29,7 @@ from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import GANG_MAX, Money, Program, Task, TaskSpec, TaskState, TaskStatus
 
+KEEP_TRIES = 5  # each fails only if a task ends within the milliseconds that it takes
 Word = Annotated[str, StringConstraints(max_length=4096)]
 
 
@@ -52,12 +53,16 @@ class Question(Model):
 
 
 class Measured(Model):
-    """What one unit of a task took on one resource class: a step of which the program told, or a whole run."""
+    """What one unit of a task took on one resource class: a step of which the program told, or a whole run.
+
+    `whole_seconds` is how long the program took if it ran to its end.
+    """
 
     spec: Trial
     resource_class: Label
     unit: Literal["step", "run"]
     seconds_per_unit: Annotated[float, Field(ge=1e-3, le=3.2e9)]
+    whole_seconds: Annotated[float, Field(ge=1e-3, le=3.2e9)] | None = None
 
 
 def explain_routes(kind: type[AnyObject]) -> APIRouter:
@@ -103,7 +108,7 @@ def _advice() -> APIRouter:
         "/optimal-resource", operation_id="scheduling.resource", responses={200: {"model": Listing[ResourceChoice]}}
     )
     def best_resource(gate: Gate, question: Question) -> dict[str, Any]:
-        """Rank the resource classes for a task by when it would end on them."""
+        """Rank the resource classes for a task by how long it would take on them, with what it would cost."""
         trial = _task(gate, question.spec)
         snapshot, view = _with_trial(gate, trial)
         speeds = gate.core.estimates.speeds(trial, classes_for(snapshot.nodes, view))
@@ -114,7 +119,10 @@ def _advice() -> APIRouter:
         """Keep what a probe measured of such a task on one resource class; `lepton profile` sends it."""
         _require_class(measured.resource_class, classes(_snapshot(gate).nodes))
         trial, estimates = _task(gate, measured.spec), gate.core.estimates
-        changes.commit(gate, estimates.probed(trial, measured.resource_class, measured.unit, measured.seconds_per_unit))
+        probed = estimates.probed(trial, measured.resource_class, measured.unit, measured.seconds_per_unit)
+        changes.commit(gate, probed)
+        if measured.whole_seconds is not None:
+            _keep_run(gate, trial, measured.resource_class, measured.whole_seconds)
         estimates.reread()
 
     @router.post("/optimal-allocation", operation_id="scheduling.allocation")
@@ -139,6 +147,17 @@ def _advice() -> APIRouter:
         return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
 
     return router
+
+
+def _keep_run(gate: Access, trial: Task, resource_class: str, seconds: float) -> None:
+    """Keep how long such a task took, as if it had run; the loop may be writing the same estimates right now."""
+    for left in reversed(range(KEEP_TRIES)):
+        try:
+            changes.commit(gate, *gate.core.estimates.ran(trial, resource_class, seconds))
+            return
+        except changes.Lost:
+            if not left:
+                raise
 
 
 def _require_class(name: str, known: Sequence[str]) -> None:

@@ -13,6 +13,8 @@ from lepton_ai.cli.session import session_of
 from lepton_ai.cli.upload import upload_workdir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lepton_ai.sdk.task_request import JobOptions
     from lepton_ai.types.probe import ProbeResult
     from lepton_ai.types.resource_view import ResourceChoice
@@ -67,8 +69,7 @@ def profile(
     else:
         print_table(("PROBE", "CLASS", "MEASURED>", "FOUND"), map(_probe_row, found.probes), empty="")
         typer.echo()
-        titles = ("CLASS", "SPEED>", "WITHIN>", "FROM", "EXPECTED>", "BECAUSE")
-        print_table(titles, map(_row, found.choices), empty="")
+        _show_choices(found.choices)
     if not is_measured:
         notice("Nothing was measured. Give it more time (--seconds), or let it write its steps to $LEPTON_PROGRESS.")
         raise typer.Exit(1)
@@ -85,12 +86,23 @@ def _probe_row(probe: ProbeResult) -> tuple[str, ...]:
     )
 
 
-def _row(choice: ResourceChoice) -> tuple[str, ...]:
+def _show_choices(choices: Sequence[ResourceChoice]) -> None:
+    """Print the table; with money where any of the classes has a price."""
+    is_priced = any(choice.price_per_hour is not None for choice in choices)
+    money = ("PRICE/H>", "COST>") if is_priced else ()
+    titles = ("CLASS", "SPEED>", "WITHIN>", "FROM", "EXPECTED>", *money, "BECAUSE")
+    print_table(titles, [_row(choice, is_priced=is_priced) for choice in choices], empty="")
+
+
+def _row(choice: ResourceChoice, *, is_priced: bool) -> tuple[str, ...]:
+    amounts = (choice.price_per_hour, choice.expected_cost)
+    money = ["-" if amount is None else f"{amount:.4g}" for amount in amounts] if is_priced else []
     return (
         choice.resource_class,
         f"{choice.relative_speed:.2f}x",
         f"a factor of {choice.speed_spread:.2f}",
         choice.speed_source,
         f"{choice.expected_seconds:.1f}s",
+        *money,
         choice.speed_because or "-",
     )

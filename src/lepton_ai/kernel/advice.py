@@ -9,9 +9,11 @@ from types import MappingProxyType
 
 from lepton_ai.kernel.scheduling.places import meets
 from lepton_ai.kernel.scheduling.schedule import schedule
-from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Snapshot, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Price, Snapshot, WaitingTask
 from lepton_ai.kernel.scheduling.speeds import GUESSED, Speed
 from lepton_ai.types.resource_view import ResourceChoice
+from lepton_ai.types.resources import Allocation
+from lepton_ai.types.task import HOUR_SECONDS
 
 NOTHING_KNOWN = Speed(0.0, 0.0, GUESSED)
 
@@ -19,20 +21,23 @@ NOTHING_KNOWN = Speed(0.0, 0.0, GUESSED)
 def rank_classes(
     snapshot: Snapshot, trial: WaitingTask, policy: Policy, speeds: Mapping[str, Speed] = MappingProxyType({})
 ) -> Sequence[ResourceChoice]:
-    """Return the classes on which `trial` could run, the one where it is expected to end first at the head.
+    """Return the classes on which `trial` could run, the one where it is expected to take least time at the head.
 
     The seconds are the estimate's: measured where this kind of task has run on the class, else inferred or guessed.
+    Of classes that are as fast, those that are free now go first, and then those that cost less.
     """
     choices = []
     slowest = max((speeds[name].log_time for name in classes_for(snapshot.nodes, trial) if name in speeds), default=0.0)
     for name in classes_for(snapshot.nodes, trial):
         nodes = tuple(node for node in _only(snapshot.nodes, name, trial) if meets(node, trial.demand.where))
         empty = replace(snapshot, nodes=nodes, waiting=(trial,), running=(), projects=())
-        if not schedule(empty, policy).placements:
+        held = [one.allocations for one in schedule(empty, policy).placements]
+        if not held:
             continue
         now = schedule(replace(snapshot, nodes=nodes, waiting=(trial,)), policy)
         expected = trial.expectations.get(name, trial.expectations[""])
         speed = speeds.get(name, NOTHING_KNOWN)
+        price = _price_of(held[0], {node.name: node.price for node in nodes})
         choices.append(
             ResourceChoice(
                 resource_class=name,
@@ -45,9 +50,27 @@ def rank_classes(
                 speed_spread=math.exp(speed.sigma),
                 speed_source=speed.source,
                 speed_because=speed.because,
+                price_per_hour=price,
+                expected_cost=None if price is None else price * expected.median / HOUR_SECONDS,
             )
         )
-    return sorted(choices, key=lambda choice: (choice.expected_seconds, not choice.is_free_now, choice.resource_class))
+    return sorted(choices, key=_rank)
+
+
+def _price_of(allocations: Sequence[Allocation], prices: Mapping[str, Price | None]) -> float | None:
+    """Return what an hour of `allocations` costs; None if nobody said what one of their nodes does."""
+    total = 0.0
+    for held in allocations:
+        price = prices[held.node]
+        if price is None:
+            return None
+        total += price.of(held.cpu_milli, held.memory_bytes, sum(device.share_milli for device in held.devices))
+    return total
+
+
+def _rank(choice: ResourceChoice) -> tuple[float, bool, float, str]:
+    cost = math.inf if choice.expected_cost is None else choice.expected_cost
+    return choice.expected_seconds, not choice.is_free_now, cost, choice.resource_class
 
 
 def place_on(snapshot: Snapshot, trial: WaitingTask, resource_class: str, policy: Policy) -> Plan:

@@ -13,6 +13,7 @@ from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.scheduling.estimate import Estimate, learn
 from lepton_ai.kernel.scheduling.experience import Course, Experience, Key
 from lepton_ai.kernel.scheduling.life_table import BINS, Lives, log_normal
+from lepton_ai.kernel.scheduling.life_table import learn as learn_life
 from lepton_ai.kernel.scheduling.snapshot import Expectation
 from lepton_ai.kernel.scheduling.speeds import Speed
 from lepton_ai.kernel.scheduling.statement import Honesty
@@ -74,6 +75,22 @@ class Estimates:
             return update(before.replace(status=status))
         assert now is not None, "a trial is made now"
         return create(_record(key, now).replace(status=status))
+
+    def ran(self, task: Task, resource_class: str, seconds: float) -> Sequence[Change]:
+        """Return the changes that store that such a task took so long on that class; call `reread` after them.
+
+        They are read from the store, and not from what is known here, which the loop may be changing.
+        """
+        now = task.metadata.created_at
+        assert now is not None, "a trial is made now"
+        return [self._one_more(key, seconds, now) for key in course_of(task).keys(resource_class)]
+
+    def _one_more(self, key: Key, seconds: float, now: datetime) -> Change:
+        made = _record((*key, ANY), now)
+        before = self._store.look_up(EstimateRecord, PLATFORM_PROJECT, made.metadata.name)
+        runs = learn(_runs(before.status) if before else None, seconds)
+        status = _status(runs, learn_life(_lives(before.status) if before else None, seconds))
+        return update(before.replace(status=status)) if before else create(made.replace(status=status))
 
     def reread(self) -> None:
         """Read everything anew as soon as nothing is left to be stored. Safe from any thread."""

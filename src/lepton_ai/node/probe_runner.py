@@ -2,7 +2,8 @@
 
 The program may write how many steps it has done into the file that LEPTON_PROGRESS names, as often as it likes: the
 last number in the file counts, and the speed is that between the first number seen and the last, so that starting up
-does not count. A program that tells nothing is timed as a whole, if it ends in time. The report is the log's last line.
+does not count. A program that tells nothing is timed as a whole, if it ends in time; how long a program took that ended
+is told in any case. The report is the log's last line.
 It imports the standard library alone, so that no requirement of the user can break it.
 """
 
@@ -61,9 +62,9 @@ def _probe(command: list[str], seconds_max: float, progress: Path) -> dict[str, 
         return _report(took, code, problem=f"The program ended with exit code {code}.")
     if first is not None and last is not None and last[1] > first[1]:
         steps = last[1] - first[1]
-        return _report(took, code or 0, pace=("step", steps, (last[0] - first[0]) / steps))
+        return _report(took, code or 0, pace=("step", steps, (last[0] - first[0]) / steps), is_whole=code == 0)
     if code == 0:
-        return _report(took, 0, pace=("run", 1.0, took))
+        return _report(took, 0, pace=("run", 1.0, took), is_whole=True)
     why = f"It did not end within {seconds_max:g} s and told no progress (LEPTON_PROGRESS)."
     return _report(took, 0, problem=why)
 
@@ -94,7 +95,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _report(
-    seconds: float, exit_code: int, *, pace: tuple[str, float, float] = ("run", 0.0, 0.0), problem: str = ""
+    seconds: float,
+    exit_code: int,
+    *,
+    pace: tuple[str, float, float] = ("run", 0.0, 0.0),
+    is_whole: bool = False,
+    problem: str = "",
 ) -> dict[str, object]:
     """Return the report; `pace` is the unit, how many of it were done, and the seconds that each took."""
     unit, units, each = pace
@@ -104,6 +110,7 @@ def _report(
         "units": units,
         "seconds": seconds,
         "exit_code": exit_code,
+        "is_whole": is_whole,
         "problem": problem,
     }
 

@@ -69,6 +69,8 @@ class Advisor:
             "unit": report.unit,
             "seconds_per_unit": max(report.seconds_per_unit, SECONDS_PER_UNIT_MIN),
         }
+        if report.is_whole:
+            body["whole_seconds"] = max(report.seconds, SECONDS_PER_UNIT_MIN)
         self._connection.send(Call("POST", f"{self._path}/profile", body=body))
 
     def execute(self, plan: AllocationPlan, task: TaskLike) -> JobHandle:

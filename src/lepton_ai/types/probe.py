@@ -18,7 +18,8 @@ SECONDS_MAX = 3600.0  # of one probe
 class ProbeReport(Model):
     """What a probe found. `unit` is "step" where the program told its progress, else "run" for all of it.
 
-    `seconds_per_unit` is 0 if nothing could be measured; `problem` then says why.
+    `seconds_per_unit` is 0 if nothing could be measured; `problem` then says why. `is_whole` if the program ran to its
+    end, which then took `seconds`.
     """
 
     unit: str = "run"
@@ -26,6 +27,7 @@ class ProbeReport(Model):
     units: Annotated[float, Field(ge=0)] = 0.0
     seconds: Annotated[float, Field(ge=0)] = 0.0
     exit_code: int = 0
+    is_whole: bool = False
     problem: str = ""
 
 

@@ -41,7 +41,8 @@ class ResourceChoice(Model):
     """One resource class that a task could run on. `source` says whether the seconds are measured or estimated.
 
     `relative_speed` counts the slowest of the choices as 1; it is true within a factor of `speed_spread` two times out
-    of three. `speed_source` is "measured", "inferred" or "guessed", `speed_because` says from what.
+    of three. `speed_source` is "measured", "inferred" or "guessed", `speed_because` says from what. The price of
+    an hour and the expected cost of the whole are None where its nodes have no price.
     """
 
     resource_class: str
@@ -54,3 +55,5 @@ class ResourceChoice(Model):
     speed_spread: float = 1.0
     speed_source: str = "guessed"
     speed_because: str = ""
+    price_per_hour: float | None = None
+    expected_cost: float | None = None

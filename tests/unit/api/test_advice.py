@@ -177,3 +177,25 @@ def test_what_was_measured_outlives_a_failure_to_store_what_was_learnt(platform:
 def test_what_is_no_speed_of_a_class_that_there_is_is_refused(platform: Platform, wrong: dict[str, Any]) -> None:
     platform.settle()
     assert platform.post(f"{PROJECT}/profile", wrong).status_code == 422
+
+
+def test_a_program_that_ended_within_the_probe_is_expected_to_take_so_long_again(platform: Platform) -> None:
+    platform.settle()
+    before = platform.post(BEST, question(command=["true"])).json()["items"][0]
+    ended = {"resource_class": "cpu-avx2", "unit": "run", "seconds_per_unit": 12.0, "whole_seconds": 12.0}
+    assert platform.post(f"{PROJECT}/profile", {"spec": {"command": ["true"]}, **ended}).status_code == 204
+    known = platform.post(BEST, question(command=["true"])).json()["items"][0]
+    assert (before["source"], known["source"]) == ("guessed", "measured")
+    assert known["expected_seconds"] == pytest.approx(12.0, rel=0.5)
+    assert before["expected_seconds"] > 100
+
+
+def test_what_a_task_would_cost_follows_from_the_prices_of_its_nodes(platform: Platform) -> None:
+    platform.runtime.hardware = platform.runtime.hardware.replace(devices=(GPU, SLOW_GPU))
+    platform.settle()
+    unknown = platform.post(BEST, question(**TRAIN)).json()["items"][0]
+    assert (unknown["price_per_hour"], unknown["expected_cost"]) == (None, None)
+    platform.call("PATCH", "/api/v1/nodes/node-1", json={"metadata": {"labels": {"price": "4"}}})
+    found = platform.post(BEST, question(**TRAIN)).json()["items"][0]
+    assert found["price_per_hour"] == pytest.approx(2.0)  # one of two devices
+    assert found["expected_cost"] == pytest.approx(2.0 * found["expected_seconds"] / 3600)

@@ -30,7 +30,7 @@ def probe(capfd: pytest.CaptureFixture[str], seconds: float, *command: str) -> t
 
 def test_steps_are_timed_without_the_start_and_the_end_of_the_program(capfd: pytest.CaptureFixture[str]) -> None:
     code, report = probe(capfd, 1.5, sys.executable, "-c", STEPS.format(steps=10_000))
-    assert (code, report["unit"], report["problem"]) == (0, "step", "")
+    assert (code, report["unit"], report["problem"], report["is_whole"]) == (0, "step", "", False)
     assert report["seconds_per_unit"] >= 0.05
     assert report["units"] >= 2
 
@@ -39,6 +39,13 @@ def test_a_program_that_tells_nothing_is_timed_as_a_whole(capfd: pytest.CaptureF
     code, report = probe(capfd, 30, "sleep", "0.3")
     assert (code, report["unit"], report["units"]) == (0, "run", 1.0)
     assert 0.3 <= report["seconds_per_unit"] < 10
+    assert (report["is_whole"], report["seconds"]) == (True, report["seconds_per_unit"])
+
+
+def test_one_that_tells_steps_and_ends_is_measured_both_ways(capfd: pytest.CaptureFixture[str]) -> None:
+    code, report = probe(capfd, 60, sys.executable, "-c", STEPS.format(steps=10))
+    assert (code, report["unit"], report["is_whole"]) == (0, "step", True)
+    assert report["seconds"] > report["seconds_per_unit"] * report["units"]
 
 
 def test_one_that_neither_ends_nor_tells_is_ended_and_not_measured(capfd: pytest.CaptureFixture[str]) -> None:
