@@ -81,6 +81,9 @@ class GuardedRoute(APIRoute):
                 raise
             try:
                 return await inner(StrictRequest(request.scope, request.receive))
+            except Forbidden as refusal:  # what the table lets through may still be refused for this object
+                await run_in_threadpool(_record, request, operation, refusal)
+                raise
             except HTTPException as error:
                 # FastAPI says "400" to whatever goes wrong while a body is read; we know better.
                 if isinstance(error.__cause__, LeptonError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lepton_ai.api.access import UNKNOWN, Access
+from lepton_ai.api.project_rights import check_rights, role_of_maker
 from lepton_ai.api.project_shares import check_nobody_below, check_shares
 from lepton_ai.errors import Conflict, InvalidInput
 from lepton_ai.kernel.change import Change, Note, delete, update
@@ -25,7 +26,9 @@ def admit(gate: Access, thing: AnyObject, before: AnyObject | None) -> Sequence[
     if isinstance(thing, Project) and thing.name == PLATFORM_PROJECT:
         raise InvalidInput(f"{thing.name!r} stands for the platform itself.", hint="Choose another name.")
     if isinstance(thing, Project):
+        check_rights(gate, thing, before if isinstance(before, Project) else None)
         check_shares(thing, gate.core.live(Project))
+        return () if before is not None else role_of_maker(gate, thing)
     if isinstance(thing, Node):
         _check_labels(thing, before)
     if not isinstance(thing, User):
@@ -45,6 +48,7 @@ def release(gate: Access, thing: AnyObject) -> Sequence[Change]:
         note = Note("deleted", f"Its user was deleted by {gate.caller.user}.")
         return [*_keep_an_admin(gate, thing), *(delete(token, note) for token in tokens)]
     if isinstance(thing, Project):
+        check_rights(gate, thing, thing)
         check_nobody_below(thing, gate.core.live(Project))
         _check_empty(gate, thing)
         note = Note("changed", f"Project {thing.name} was deleted by {gate.caller.user}.")

@@ -55,7 +55,8 @@ OPERATIONS: Mapping[str, Permission] = {
     **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM, "create delete"),
     # Everybody may ask, and is shown the projects in which they hold a role. What happened there: event.list.
     **{f"project.{verb}": _SEE_ANYWHERE for verb in ("get", "list", "watch", "usage")},
-    **{f"project.{verb}": _RUN_PLATFORM for verb in ("create", "update", "delete")},
+    # Who administers a project may shape those below it; which those are, `api.project_rights` finds out.
+    **{f"project.{verb}": _change(Role.ADMIN, Scope.ANYWHERE) for verb in ("create", "update", "delete")},
     **{f"{kind}.{verb}": _SEE_IN_PROJECT for kind in ("job", "endpoint") for verb in ("logs", "explain")},
     **{f"task.{verb}": _SEE_IN_PROJECT for verb in ("get", "list", "watch", "events", "explain")},
     "job.result": _SEE_IN_PROJECT,

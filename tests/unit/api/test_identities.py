@@ -185,7 +185,7 @@ def test_nobody_raises_themselves(platform: Platform, roles: dict[str, Role]) ->
         platform.post(USERS, user("eve", everywhere="admin"), token=ada),
         platform.post(TOKENS, {"spec": {"user": "admin"}}, token=ada),
         platform.call("DELETE", f"{USERS}/admin", ada),
-        platform.post(PROJECTS, {"metadata": {"name": "mine"}}, token=ada),
+        platform.post(PROJECTS, {"metadata": {"name": "mine"}, "spec": {}}, token=ada),
         platform.get(AUDIT, token=ada),
     ]
     assert [answer.status_code for answer in attempts] == [403] * 6

@@ -63,9 +63,9 @@ project.get viewer anywhere sees
 project.list viewer anywhere sees
 project.watch viewer anywhere sees
 project.usage viewer anywhere sees
-project.create admin platform changes
-project.update admin platform changes
-project.delete admin platform changes
+project.create admin anywhere changes
+project.update admin anywhere changes
+project.delete admin anywhere changes
 user.get admin platform sees
 user.list admin platform sees
 user.watch admin platform sees

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from lepton_ai.types.event import Outcome
 from lepton_ai.types.identity import Role
 from tests.unit.api.platform import Platform
 
@@ -38,11 +39,15 @@ def test_a_bound_is_taken_away_by_null(platform: Platform) -> None:
     assert change(platform, "lab", quota={"cpu": None}).json()["spec"]["quota"]["cpu"] is None
 
 
-def test_only_who_runs_the_platform_may_set_them(platform: Platform) -> None:
+def test_nobody_raises_the_bounds_of_the_project_that_they_administer(platform: Platform) -> None:
     make(platform, "lab")
     token = platform.user("ada", {"lab": Role.ADMIN})
     refused = platform.call("PATCH", f"{PROJECTS}/lab", token, json={"spec": {"quota": {"cpu": 8}}})
-    assert refused.status_code == 403
+    assert (refused.status_code, refused.json()["detail"]) == (
+        403, "'ada' may not change project 'lab': it takes the role 'admin' in a project above it.",
+    )  # fmt: skip
+    assert platform.audit()[-1].outcome is Outcome.DENIED
+    assert platform.call("DELETE", f"{PROJECTS}/lab", token).status_code == 403
 
 
 def test_each_sees_only_the_projects_in_which_they_have_a_role(platform: Platform) -> None:
