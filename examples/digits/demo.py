@@ -30,7 +30,9 @@ def main() -> None:
         served = accuracy_as_served(endpoint, trained)
         say(f"Accuracy as served over HTTPS: {served:.4f} (the job measured {trained['accuracy']:.4f})")
         cli("explain", "digits")
+        cli("queue")
         cli("resources")
+        cli("simulate", "--last", "1h", "--add-nodes", "1xcpu")
         say(f"The endpoint was at {endpoint.url}")
         if min(served, trained["accuracy"]) < ACCURACY_MIN:
             sys.exit(f"Error: the accuracy is below {ACCURACY_MIN}.")

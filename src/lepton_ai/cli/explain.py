@@ -11,9 +11,10 @@ from lepton_ai.cli.output import print_fields, print_json, print_table
 from lepton_ai.cli.session import session_of
 
 if TYPE_CHECKING:
-    from lepton_ai.types.explanation import Candidate, Explanation
+    from lepton_ai.types.explanation import Candidate, CountedReason, Explanation
 
 app = typer.Typer()
+RULED_OUT = {"size": "too small", "device": "without the device", "label": "without the label"}
 
 
 @app.command("explain")
@@ -55,9 +56,13 @@ def _fields(found: Explanation) -> list[tuple[str, str]]:
         ("Class", found.resource_class),
         ("Expected start", start),
         ("Expected end", clock_time(found.expected_end) if found.expected_end else ""),
-        ("No candidates", "; ".join(f"{each.nodes} nodes: {each.lack}" for each in found.excluded)),
+        ("Ruled out", ", ".join(map(_ruled_out, found.excluded))),
         ("Terms", ", ".join(f"{name} {value:.6g}" for name, value in found.terms.items())),
     ]
+
+
+def _ruled_out(one: CountedReason) -> str:
+    return f"{one.nodes:,} node{'' if one.nodes == 1 else 's'} {RULED_OUT.get(one.lack, one.lack)}"
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:

@@ -63,10 +63,9 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for title in titles:
+        shown = title.rstrip(">")
         # Folding, not cutting: a name that lost its end cannot be typed into the next command.
-        table.add_column(
-            title.rstrip(">"), justify="right" if title.endswith(">") else "left", overflow="fold", min_width=len(title)
-        )
+        table.add_column(shown, justify="right" if title != shown else "left", overflow="fold", min_width=len(shown))
     for row in listed:
         table.add_row(*map(_styled, row))
     out = console()

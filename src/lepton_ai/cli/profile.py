@@ -100,7 +100,7 @@ def _row(choice: ResourceChoice, *, is_priced: bool) -> tuple[str, ...]:
     return (
         choice.resource_class,
         f"{choice.relative_speed:.2f}x",
-        f"a factor of {choice.speed_spread:.2f}",
+        f"x{choice.speed_spread:.2f}",
         choice.speed_source,
         f"{choice.expected_seconds:.1f}s",
         *money,

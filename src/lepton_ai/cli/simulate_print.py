@@ -40,9 +40,8 @@ def as_plain(trace: Trace, recorded: Recorded | None, runs: Sequence[Figures]) -
 def show(trace: Trace, recorded: Recorded | None, played: Sequence[Played]) -> None:
     """Print what was replayed and what came of it, side by side."""
     runs = [one.figures for one in played]
-    typer.echo(
-        f"{len(trace.tasks):,} tasks of {trace.source} ({trace.format}), {_span(trace.span_seconds)} of arrivals"
-    )
+    tasks = f"{len(trace.tasks):,} task{'' if len(trace.tasks) == 1 else 's'}"
+    typer.echo(f"{tasks} of {trace.source} ({trace.format}), {_span(trace.span_seconds)} of arrivals")
     for reason, count in trace.skipped.items():
         typer.echo(f"Skipped: {count:,} {reason}")
     for note in trace.notes:

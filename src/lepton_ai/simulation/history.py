@@ -33,7 +33,8 @@ def trace_of(tasks: Iterable[Task], since: datetime, now: datetime, source: str)
             continue
         live += status.finished_at is None
         found.append(_recorded(task, submitted, status.started_at, status.finished_at or now))
-    notes = [f"{live:,} tasks still run; they are taken to end now."] if live else []
+    said = "1 task still runs; it is" if live == 1 else f"{live:,} tasks still run; they are"
+    notes = [f"{said} taken to end now."] if live else []
     first = min((task.submitted for task in found), default=since.timestamp())
     kept, left_out = sifted(found, skipped)
     return Trace(source, NAME, kept, datetime.fromtimestamp(first, since.tzinfo), left_out, tuple(notes))
@@ -42,7 +43,7 @@ def trace_of(tasks: Iterable[Task], since: datetime, now: datetime, source: str)
 def _recorded(task: Task, submitted: datetime, began: datetime, ended: datetime) -> TraceTask:
     spec = task.spec
     return TraceTask(
-        task.id,
+        f"{spec.owner_name}/{spec.index}" if spec.index else spec.owner_name,
         submitted.timestamp(),
         (ended - began).total_seconds(),
         demand_of(task),

@@ -43,11 +43,13 @@ def test_what_has_no_task_yet_is_not_explained(platform: Platform) -> None:
 
 
 def test_what_has_ended_is_explained_by_its_end_and_its_place(platform: Platform) -> None:
-    platform.runtime.end(platform.running_job("train"))
+    replica = platform.running_job("train")
+    platform.pass_seconds(40)
+    platform.runtime.end(replica)
     platform.settle()
     told = platform.get(f"{JOBS}/train/explain").json()
     assert (told["standing"], told["nodes"], told["resource_class"]) == ("ended", ["node-1"], "cpu-avx2")
-    assert "When it was placed:" in told["reason"]["sentence"]
+    assert "It waited 1 s and ran 40 s; 10 min were expected. When it was placed: it" in told["reason"]["sentence"]
 
 
 def test_the_queue_is_that_of_the_scheduler(platform: Platform) -> None:

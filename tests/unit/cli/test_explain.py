@@ -38,3 +38,11 @@ def test_the_reason_the_place_in_the_queue_and_each_class_are_told(platform: Fak
 def test_json_is_the_explanation_of_the_api(platform: FakePlatform) -> None:
     platform.on("GET", f"{JOBS}/train", ok(job())).on("GET", f"{JOBS}/job-1/explain", ok(EXPLANATION))
     assert printed(run(platform, "explain", "train", "-o", "json"))["terms"] == {"weight": 1.25}
+
+
+def test_nodes_that_are_ruled_out_are_counted_by_why(platform: FakePlatform) -> None:
+    excluded = [{"lack": "size", "nodes": 1}, {"lack": "device", "nodes": 3}, {"lack": "cordoned", "nodes": 2}]
+    platform.on("GET", f"{JOBS}/train", ok(job()))
+    platform.on("GET", f"{JOBS}/job-1/explain", ok(EXPLANATION | {"excluded": excluded}))
+    shown = " ".join(run(platform, "explain", "train").stdout.split())
+    assert "Ruled out: 1 node too small, 3 nodes without the device, 2 nodes cordoned" in shown

@@ -138,7 +138,7 @@ def test_the_last_days_come_from_the_platform_with_its_nodes_and_their_prices(pl
 def test_one_project_can_be_looked_at_alone(platform: FakePlatform) -> None:
     platform.on("GET", "/api/v1/nodes", page(node())).on("GET", TASKS, page(task("a", 3, 1)))
     platform.on("GET", "/api/v1/projects/default", ok(project()))
-    assert words(run(platform, "simulate", "--last", "7d", "--project", "default")).startswith("1 tasks of the last 7d")
+    assert words(run(platform, "simulate", "--last", "7d", "--project", "default")).startswith("1 task of the last 7d")
 
 
 def test_an_empty_past_says_what_to_do(platform: FakePlatform) -> None:

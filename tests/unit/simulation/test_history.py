@@ -47,7 +47,12 @@ def test_what_never_started_is_counted_and_what_still_runs_ends_now() -> None:
     found = trace_of([task("a", 100, None, None), task("b", 100, 80, None)], NOW - timedelta(days=7), NOW, "x")
     assert [(one.id, one.seconds) for one in found.tasks] == [("b", 80.0)]
     assert found.skipped == {"never started": 1}
-    assert found.notes == ("1 tasks still run; they are taken to end now.",)
+    assert found.notes == ("1 task still runs; it is taken to end now.",)
+
+
+def test_tasks_bear_the_names_of_their_jobs_and_those_of_arrays_their_places() -> None:
+    found = trace_of([task("a", 9, 8, 7, index=index) for index in range(3)], NOW - timedelta(days=1), NOW, "x")
+    assert [one.id for one in found.tasks] == ["a", "a/1", "a/2"]
 
 
 def test_what_was_submitted_before_is_left_out() -> None:
