@@ -14,6 +14,8 @@ from lepton_ai.kernel.scheduling.snapshot import Demand
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI
 from lepton_ai.types.where import Condition
 
+MIG = "mig"  # what a kind is marked with that is a part of a device, before its profile
+PARTITION = f"-{MIG}-"
 SHARE_MIN = 1e-9  # a demand for nothing must not have an infinite index
 
 
@@ -65,9 +67,24 @@ def numbers_of(demand: Demand) -> tuple[object, ...]:
 def is_kind(wanted: str, kind: str) -> bool:
     """Tell whether `wanted` names `kind` or whole parts of it: "h100" is "nvidia-h100-80gb", "a10" is not "a100".
 
-    Several, as in "h100|a100", are any of them.
+    Several, as in "h100|a100", are any of them. A part of a device is meant only by who names it as one: "h100" is no
+    "nvidia-h100-80gb-mig-1g.10gb", but "h100-mig", "mig-1g.10gb" and "mig" are.
     """
-    return not wanted or any(f"-{one}-" in f"-{kind}-" for one in wanted.split("|"))
+    if not wanted:
+        return True
+    whole, mark, profile = kind.partition(PARTITION)
+    return any(
+        _is_part(*one.partition(MIG), whole, profile) if mark else _names(one, kind) for one in wanted.split("|")
+    )
+
+
+def _is_part(of: str, mark: str, piece: str, whole: str, profile: str) -> bool:
+    """Tell whether a `profile` of a device of kind `whole` is the `piece` (or any, if it is empty) that was named."""
+    return bool(mark) and piece.strip("-") in {"", profile} and _names(of.strip("-"), whole)
+
+
+def _names(wanted: str, kind: str) -> bool:
+    return not wanted or f"-{wanted}-" in f"-{kind}-"
 
 
 def options_of(shape: Shape, fleet: Fleet) -> tuple[Option, ...]:

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 
 from lepton_ai.kernel.scheduling import places
-from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, rooms_of
+from lepton_ai.kernel.scheduling.demand import MIG, Option, Shape, is_kind, rooms_of
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
 from lepton_ai.kernel.scheduling.snapshot import Refusal
 from lepton_ai.kernel.scheduling.timeline import Opening
@@ -157,6 +157,9 @@ def _no_nodes(fleet: Fleet) -> str:
 
 def _no_such_device(shape: Shape, fleet: Fleet) -> str:
     text = f"asks for {_devices(shape)}{_bounds(shape)}; there is none, only {_classes(fleet)}"
+    for one in shape.kind.split("|") if shape.kind else ():
+        if any(is_kind(f"{one}-{MIG}", kind) for kind in fleet.device_kinds):
+            text = f"{text}; parts of {one} are asked for as {one}-{MIG}"
     idle = sum(any(is_kind(shape.kind, d.kind) for d in n.devices) for n in fleet.nodes if not n.is_schedulable)
     return f"{text}; {idle} nodes that may have it take no new work" if idle else text
 

@@ -10,6 +10,8 @@ from lepton_ai.kernel.scheduling.snapshot import Demand
 from lepton_ai.types.resources import AcceleratorRequest
 from tests.unit.kernel.scheduling.worlds import GB, node
 
+PART = "nvidia-h100-80gb-mig-1g.10gb"
+
 
 @pytest.mark.parametrize(
     ("wanted", "kind"),
@@ -20,13 +22,32 @@ from tests.unit.kernel.scheduling.worlds import GB, node
         ("80gb", "nvidia-h100-80gb"),
         ("", "anything"),
         ("tpu-v5e", "tpu-v5e"),
+        ("", PART),
+        ("mig", PART),
+        ("h100-mig", PART),
+        ("mig-1g.10gb", PART),
+        ("a100-mig|h100-mig", PART),
+        (PART, PART),
     ],
 )
 def test_a_part_of_a_kind_names_it(wanted: str, kind: str) -> None:
     assert is_kind(wanted, kind)
 
 
-@pytest.mark.parametrize(("wanted", "kind"), [("a10", "nvidia-a100-40gb"), ("v5", "tpu-v5e"), ("amd", "nvidia-t4")])
+@pytest.mark.parametrize(
+    ("wanted", "kind"),
+    [
+        ("a10", "nvidia-a100-40gb"),
+        ("v5", "tpu-v5e"),
+        ("amd", "nvidia-t4"),
+        ("h100", PART),
+        ("nvidia-h100-80gb", PART),
+        ("a100-mig", PART),
+        ("mig-1g", PART),
+        ("mig-2g.20gb", PART),
+        ("h100-mig", "nvidia-h100-80gb"),
+    ],
+)
 def test_half_a_part_of_a_kind_does_not(wanted: str, kind: str) -> None:
     assert not is_kind(wanted, kind)
 
