@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from lepton_ai.kernel.queue import ASK_AGAIN, SnapshotBuilder, views_of
+from lepton_ai.kernel.project_views import views_of
+from lepton_ai.kernel.queue import ASK_AGAIN, SnapshotBuilder
 from lepton_ai.kernel.scheduling.scheduler import Scheduler
 from lepton_ai.kernel.scheduling.snapshot import (
     NodeView,

@@ -10,14 +10,13 @@ from typing import NamedTuple
 from lepton_ai.kernel.foreign_use import ForeignUse
 from lepton_ai.kernel.nodes import place_labels
 from lepton_ai.kernel.prices import price_of_node
+from lepton_ai.kernel.project_views import views_of
 from lepton_ai.kernel.scheduling.estimate import remaining
 from lepton_ai.kernel.scheduling.snapshot import (
-    Bounds,
     Demand,
     DeviceView,
     Expectation,
     NodeView,
-    ProjectView,
     Restart,
     RunningTask,
     Snapshot,
@@ -25,10 +24,9 @@ from lepton_ai.kernel.scheduling.snapshot import (
     WaitingTask,
 )
 from lepton_ai.settings import Settings
-from lepton_ai.types.identity import Project, ProjectSpec
+from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node, NodeState
-from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
-from lepton_ai.types.share import ANY_DEVICE, Amounts
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task, TaskState
 from lepton_ai.types.where import read_where
 
@@ -257,42 +255,6 @@ def differ(new: Mapping[str, Expectation], old: Mapping[str, Expectation]) -> bo
 
 def _is_overdue(end: datetime | None, now: datetime) -> bool:
     return end is not None and end <= now
-
-
-def views_of(projects: Collection[Project]) -> tuple[ProjectView, ...]:
-    """Return how the scheduler sees the projects: not at all while none has a share of its own."""
-    if not any(one.spec.has_shares() for one in projects):
-        return ()
-    return tuple(_project(one) for one in sorted(projects, key=lambda one: one.name))
-
-
-def _project(project: Project) -> ProjectView:
-    spec, status = project.spec, project.status
-    view = sharing(project.name, spec)
-    return replace(view, budget=status.state, budget_text=status.bound, stops=spec.budget.stop)
-
-
-def sharing(name: str, spec: ProjectSpec) -> ProjectView:
-    """Return how a project shares the machines with others, as long as its budget lasts."""
-    return ProjectView(
-        name=name,
-        parent=spec.parent,
-        quota=_bounds(spec.quota),
-        limit=_bounds(spec.limit),
-        weight=spec.weight,
-        may_borrow=spec.borrow,
-    )
-
-
-def _bounds(amounts: Amounts) -> Bounds:
-    return Bounds(
-        None if amounts.cpu is None else round(amounts.cpu * 1000),
-        amounts.memory,
-        {
-            "" if kind == ANY_DEVICE else kind.lower(): round(count * WHOLE_DEVICE_MILLI)
-            for kind, count in amounts.accelerators.items()
-        },
-    )
 
 
 def demand_of(task: Task) -> Demand:

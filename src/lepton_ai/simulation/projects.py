@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import ValidationError
 
 from lepton_ai.errors import InvalidInput
-from lepton_ai.kernel.queue import sharing
+from lepton_ai.kernel.project_views import sharing
 from lepton_ai.kernel.scheduling.snapshot import ProjectView
 from lepton_ai.types.identity import ProjectSpec
 from lepton_ai.types.merge import merge
