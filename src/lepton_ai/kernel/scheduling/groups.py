@@ -47,6 +47,7 @@ class Group:
     never: tuple[Refusal, str] | None
     tiers: tuple[Tier, ...]
     lines: tuple[tuple[int, float], ...]  # by option: code of the class, and the share of it that the gang takes
+    kinds: tuple[tuple[int, ...], ...]  # by option: codes of the kinds of its devices
 
 
 class Groups:
@@ -153,7 +154,9 @@ def _group(number: int, shape: Shape, fleet: Fleet) -> Group:
             tiers.append(Tier(entries, joined))
     never = None if shape.ceilings else impossible(shape, tuple(options), fleet)
     lines = tuple(_line(shape, option, fleet) for option in options)
-    return Group(number, shape, tuple(options), never, tuple(tiers), lines)
+    codes = {name: code for code, name in enumerate(fleet.device_kinds)} if shape.devices else {}
+    kinds = tuple([tuple([codes[name] for name in one.pool.classes if name in codes]) for one in options])
+    return Group(number, shape, tuple(options), never, tuple(tiers), lines, kinds)
 
 
 def _line(shape: Shape, option: Option, fleet: Fleet) -> tuple[int, float]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lepton_ai.kernel.scheduling.demand import Shape
 from lepton_ai.kernel.scheduling.fleet import Fleet, Ints, Ledger
 from lepton_ai.kernel.scheduling.held import Held, Holdings, together
-from lepton_ai.kernel.scheduling.mix import Mix
+from lepton_ai.kernel.scheduling.mix import Mix, Wish
 from lepton_ai.kernel.scheduling.reserve import Reservation
 from lepton_ai.kernel.scheduling.score import Scorer
 from lepton_ai.kernel.scheduling.seats import Room, SeatCache, Spot, take
@@ -38,9 +38,9 @@ class Occupancy:
     def free(self) -> Ledger:
         return self.now.left
 
-    def reprice(self) -> None:
-        """Score nodes by the prices of what is asked for now, if those have changed."""
-        prices = self.mix.prices()
+    def reprice(self, waiting: Mapping[Wish, int]) -> None:
+        """Score nodes by the prices of what is asked for now, if they have changed; `waiting` is what is waited for."""
+        prices = self.mix.prices(waiting)
         if prices != self.scorer.prices:
             self.scorer = Scorer(self.fleet, prices)
             self.now = self.now._replace(scorer=self.scorer)

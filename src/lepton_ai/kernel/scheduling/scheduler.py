@@ -201,7 +201,7 @@ class Scheduler:
     def _plan(self, now: datetime, tell: Collection[str] | None) -> Plan:
         if len(self._groups.all) > self._shapes_max + len(self._waiting):
             self.set_nodes(self._nodes)  # most shapes that were ever asked for are of tasks long gone
-        self._occupancy.reprice()
+        self._occupancy.reprice(self._waiting.wishes)
         self._occupancy.seats.shorten_log()
         self._reopen()
         shares = self._occupancy.shares

@@ -30,6 +30,7 @@ class Scorer:
         self.prices = prices
         self._position = fleet.mixed_order * (POSITION / max(len(fleet.nodes), 1))
         self._price = prices.of_devices(fleet)
+        self.price_cells: list[float] = self._price.tolist()  # by node
 
     def scores(self, shape: Shape, rows: Ints, left: tuple[Ints, Ints]) -> Floats:
         """Return the cost of one replica on each of `rows`, where `left` (CPU, devices) is free."""

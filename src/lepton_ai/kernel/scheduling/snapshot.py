@@ -256,7 +256,7 @@ class Plan:
 class Policy:
     """The numbers that the order depends on; an operator may change them, the code has no others."""
 
-    ageing_tau: timedelta = timedelta(minutes=2)  # waiting this long doubles a task's index
+    ageing_tau: timedelta = timedelta(minutes=2)  # waiting so long doubles an index (longer where a start is for good)
     starvation_bound: timedelta = timedelta(days=7)  # waiting longer puts it before everything younger
     reservations: int = 4  # how many waiting tasks at the head hold a reservation against backfill
     preemption_gain: float = 3.0  # preempt if the weighted time that it saves is this many times what it costs

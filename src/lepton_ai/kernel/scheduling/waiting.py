@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from lepton_ai.kernel.scheduling.expectation import SECONDS_MIN, WEIGHT_MAX
 from lepton_ai.kernel.scheduling.fleet import Bools, Ints
 from lepton_ai.kernel.scheduling.groups import Choice, Group, choices_of
+from lepton_ai.kernel.scheduling.mix import Wish, wish_of
 from lepton_ai.kernel.scheduling.snapshot import Policy, WaitingTask
 from lepton_ai.kernel.scheduling.urgency import NOT_DUE, urgency
 
@@ -19,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 START_ROWS = 64
 _OF_DUE = ("_due_at", "_seconds")
 _OF_PLACE = ("_group", "_line", "_claims", "_cell", "_project")
-_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", *_OF_PLACE, *_OF_DUE)
+_COLUMNS = ("_weight", "_cost", "_since", "_share", "_work", "_kept_for", *_OF_PLACE, *_OF_DUE)
 STARVING = 1e30  # above every index: WEIGHT_MAX / (SECONDS_MIN x SHARE_MIN) x age < 1e25 for a hundred years of waiting
 CLAIMING = 1e35  # above all who starve
 RANKED_MAX = 64  # so many ranks are counted one by one; for more, the whole queue is sorted
@@ -35,8 +37,10 @@ class Waiting:
         self.choices: list[Sequence[Choice]] = []
         self.cells: list[int] = []  # numbers of what has one project and one shape
         self.row_of: dict[str, int] = {}
+        self.wishes: Counter[Wish] = Counter()  # thousandths of devices that they ask for in all
         self._weight, self._cost, self._since = (np.zeros(START_ROWS) for _ in range(3))
         self._share, self._work = np.zeros(START_ROWS), np.zeros(START_ROWS)  # in the line of the first choice
+        self._kept_for = np.zeros(START_ROWS)  # seconds for which what it gets cannot be taken back
         self._group, self._line, self._cell, self._project = (np.zeros(START_ROWS, dtype=np.int64) for _ in range(4))
         self._claims = np.zeros(START_ROWS, dtype=np.bool_)
         self._due_at, self._seconds = np.full(START_ROWS, np.inf), np.zeros(START_ROWS)
@@ -53,6 +57,7 @@ class Waiting:
                 column = getattr(self, name)
                 setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
         choices, least = choices_of(task, group)
+        self._wish(group, 1)
         self.tasks.append(task)
         self.groups.append(group)
         self.choices.append(choices)
@@ -61,7 +66,7 @@ class Waiting:
         weight = task.weight
         self._weight[row] = min(weight, WEIGHT_MAX) if weight > 0 else 0.0  # NaN is not above 0
         self._cost[row], self._since[row], self._group[row] = least, task.submitted_at.timestamp(), group.number
-        self._line[row], self._claims[row] = -1, task.has_claim
+        self._line[row], self._claims[row], self._kept_for[row] = -1, task.has_claim, 0.0
         self._due_at[row] = NOT_DUE
         if task.due_at is not None:
             self._due_at[row], self.dues = task.due_at.timestamp(), self.dues + 1
@@ -69,10 +74,12 @@ class Waiting:
         if choices:
             self._line[row], share = group.lines[choices[0][1]]
             self._share[row], self._work[row] = share, share * choices[0][0]
+            self._kept_for[row] = 0.0 if task.restart else choices[0][0]
 
     def remove(self, task_id: str) -> None:
         """Forget a task."""
         row, last = self.row_of.pop(task_id), len(self.tasks) - 1
+        self._wish(self.groups[row], -1)
         task, group, choices, cell = self.tasks.pop(), self.groups.pop(), self.choices.pop(), self.cells.pop()
         self.dues -= self._due_at[row] < NOT_DUE
         if row != last:
@@ -81,6 +88,13 @@ class Waiting:
                 column = getattr(self, name)
                 column[row] = column[last]
             self.row_of[task.id] = row
+
+    def _wish(self, group: Group, sign: int) -> None:
+        if group.shape.devices and group.never is None:
+            wish, devices = wish_of(group.shape)
+            self.wishes[wish] += sign * devices
+            if not self.wishes[wish]:
+                del self.wishes[wish]
 
     def line(self, code: int) -> tuple[Ints, Floats, Floats]:
         """Return the rows whose first choice is that class; their shares of it, and those times seconds."""
@@ -111,15 +125,16 @@ class Waiting:
     def ranking(self, now: float, policy: Policy, favours: Sequence[float] = (), due: Sequence[float] = ()) -> Ranking:
         """Return how the rows compare at the moment `now` (seconds since 1970).
 
-        Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / tau); the
-        weight rises (see `urgency`) as the moment comes near by which a task is due. A task that waits longer than the
-        bound goes before everything younger, oldest first, whatever its index; one that others were stopped for before
-        all. Impossible tasks cost infinity. `favours` multiply the index, by project; `due` are the shares that they
-        rest on.
+        Smith's rule (1956) on dominant shares: index = weight / (expected seconds x share) x (1 + wait / (tau + kept)).
+        What a task gets is kept for all its expected seconds, unless it may be preempted: then a start that age brought
+        about costs the others little. The weight rises (see `urgency`) as the moment comes near by which a task is due.
+        A task that waits longer than the bound goes before everything younger, oldest first, whatever its index; one
+        that others were stopped for before all. Impossible tasks cost infinity. `favours` multiply the index, by
+        project; `due` are the shares that they rest on.
         """
         n = len(self)
         waits = np.maximum(now - self._since[:n], 0.0)
-        age = 1.0 + waits / max(policy.ageing_tau.total_seconds(), SECONDS_MIN)
+        age = 1.0 + waits / (max(policy.ageing_tau.total_seconds(), SECONDS_MIN) + self._kept_for[:n])
         weight, slack, raised = self._weight[:n], None, None
         if self.dues:
             slack = self._due_at[:n] - now - self._seconds[:n]

@@ -12,6 +12,7 @@ from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.preempt import Exchange, Victims, Wanted
 from lepton_ai.kernel.scheduling.reserve import Claim, Reservation, reserve
 from lepton_ai.kernel.scheduling.seats import Ceilings, Seats, Spot, allocations_of
+from lepton_ai.kernel.scheduling.second_turn import SecondTurns
 from lepton_ai.kernel.scheduling.snapshot import Refusal
 from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
@@ -75,6 +76,7 @@ class Walk:
         self._masked: dict[tuple[int, int, tuple[int, ...]], Seats] = {}
         self._ceilings = Ceilings(occupancy.free)
         self._shares = occupancy.shares
+        self._second = SecondTurns(ranking, occupancy.scorer)
         self._hopeless: set[int] = set()  # groups for which nothing that ends makes room
 
     def go(self, rows: Iterable[int], told: Container[int], seats: _Assigned) -> None:
@@ -83,7 +85,8 @@ class Walk:
         Some are assigned their options by somebody else (`seats`), who also says why they wait.
         """
         groups, full = self._waiting.groups, self.full
-        for row in rows:
+        # Among projects it is their shares that settle whose turn it is.
+        for row in rows if self._shares.is_on else self._second.merged(rows):
             group = groups[row]
             if group.never is not None:
                 if row in told:
@@ -139,6 +142,8 @@ class Walk:
                 return
         found = start, passed, is_reserved, _ = self._best_start(group, choices)
         self._note(group, choices, found, is_all=choices is offered)
+        if start is not None and not self._shares.is_on and self._second.puts_off(row, group, choices, start):
+            return
         later = None
         if passed and (is_told or start is not None):
             later = self.backlog.earliest(row, group, choices[:passed], decides=start is not None)

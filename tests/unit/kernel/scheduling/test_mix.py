@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from lepton_ai.kernel.scheduling.demand import shape_of
 from lepton_ai.kernel.scheduling.fleet import Fleet
-from lepton_ai.kernel.scheduling.mix import Mix
+from lepton_ai.kernel.scheduling.mix import Mix, Wish, wish_of
 from lepton_ai.kernel.scheduling.snapshot import WaitingTask
 from lepton_ai.types.resources import AcceleratorRequest
 from tests.unit.kernel.scheduling.worlds import node, places, plan_of, queues, running, task
@@ -26,12 +28,15 @@ def picky(name: str, kind: str) -> WaitingTask:
     return task(name, gpu=AcceleratorRequest(kind=kind))
 
 
-def prices_of(*tasks: WaitingTask) -> dict[str, float]:
+def prices_of(*tasks: WaitingTask, waiting: Sequence[WaitingTask] = ()) -> dict[str, float]:
     fleet = Fleet(TWO_KINDS)
     mix = Mix(fleet)
-    for one in tasks:
+    for one in (*tasks, *waiting):
         mix.add(shape_of(one.demand))
-    return dict(zip(fleet.device_kinds, mix.prices().by_kind, strict=True))
+    queued = Counter[Wish]()
+    for wish, devices in (wish_of(shape_of(one.demand)) for one in waiting):
+        queued[wish] += devices
+    return dict(zip(fleet.device_kinds, mix.prices(queued).by_kind, strict=True))
 
 
 def test_kinds_that_everybody_accepts_cost_the_same() -> None:
@@ -42,6 +47,16 @@ def test_a_kind_that_some_accept_nothing_but_costs_more() -> None:
     prices = prices_of(any_gpu("x"), picky("y", "h100"))
     assert prices["h100"] == pytest.approx(2.0)  # (1 + 3) / 2
     assert prices["t4"] == pytest.approx(0.5)
+
+
+def test_a_queue_for_one_kind_makes_it_dearer_still() -> None:
+    prices = prices_of(any_gpu("x"), waiting=[any_gpu("y"), picky("z", "h100")])
+    assert prices["t4"] == pytest.approx(2**-0.5, rel=0.01)  # 2 / 3, in steps of 2^(1/4)
+    assert prices["h100"] == pytest.approx(2**4.75, rel=0.01)  # (1 + 1 + 3) / 3 x ((1 + 3) / 1)^2, likewise
+
+
+def test_who_waits_alone_leaves_the_prices_of_what_it_accepts_as_they_are() -> None:
+    assert prices_of(picky("y", "h100"), waiting=[any_gpu("x")]) == prices_of(picky("y", "h100"), any_gpu("x"))
 
 
 def test_work_that_takes_any_device_leaves_the_sought_kind_alone() -> None:

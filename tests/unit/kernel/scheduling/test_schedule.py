@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from lepton_ai.kernel.scheduling.snapshot import Expectation, Policy, Refusal, WaitingTask
+from lepton_ai.kernel.scheduling.snapshot import Expectation, Policy, Refusal, Restart, WaitingTask
 from lepton_ai.types.resources import AcceleratorRequest
 from tests.unit.kernel.scheduling.worlds import GB, NOW, node, places, plan_of, running, task, wait_of
 
@@ -38,6 +38,12 @@ def test_a_small_task_goes_before_a_large_one_that_is_as_long() -> None:
 def test_waiting_makes_a_long_task_overtake() -> None:
     young, old = task("young", 4, seconds=60), task("old", 4, seconds=100, age=600)
     assert places(plan_of([node("a", 4)], [young, old])) == {"old": ["a"]}
+
+
+def test_age_counts_for_more_where_a_start_can_be_taken_back() -> None:
+    young, old = task("young", 4, seconds=60), task("old", 4, seconds=4000, age=9000)
+    assert places(plan_of([node("a", 4)], [young, old])) == {"young": ["a"]}
+    assert places(plan_of([node("a", 4)], [young, replace(old, restart=Restart(60))])) == {"old": ["a"]}
 
 
 def test_past_the_starvation_bound_the_oldest_is_first_whatever_its_weight() -> None:
@@ -194,7 +200,7 @@ def test_the_terms_of_a_placement_reproduce_its_index() -> None:
     terms = plan_of([node("a", 4)], [task("t", 1, weight=3, age=60)]).placements[0].terms
     reproduced = terms["weight"] * terms["age"] / (terms["expected_seconds"] * terms["share"])
     assert terms["index"] == pytest.approx(reproduced)
-    assert reproduced == pytest.approx(3 * 1.5 / (60 * 0.25))
+    assert reproduced == pytest.approx(3 * (1 + 60 / (120 + 60)) / (60 * 0.25))
 
 
 def test_ranks_count_the_queue_from_one() -> None:
