@@ -15,6 +15,7 @@ _HOMES = {
     "Endpoint": "types.endpoint",
     "EndpointHandle": "sdk.endpoint_handle",
     "Forbidden": "errors",
+    "IntegrityFailed": "errors",
     "InvalidInput": "errors",
     "Job": "types.job",
     "JobFailed": "errors",

@@ -1,5 +1,6 @@
 from lepton_ai.errors import Conflict as Conflict
 from lepton_ai.errors import Forbidden as Forbidden
+from lepton_ai.errors import IntegrityFailed as IntegrityFailed
 from lepton_ai.errors import InvalidInput as InvalidInput
 from lepton_ai.errors import JobFailed as JobFailed
 from lepton_ai.errors import LeptonError as LeptonError
@@ -31,6 +32,7 @@ __all__ = [
     "Endpoint",
     "EndpointHandle",
     "Forbidden",
+    "IntegrityFailed",
     "InvalidInput",
     "Job",
     "JobFailed",

@@ -10,6 +10,7 @@ LeptonError
 ├── QuotaExceeded         the project's ceiling is reached       429
 ├── Unavailable           the core or a part of it cannot answer now  503
 │   └── StorageFailed     the state folder or database refuses   503
+├── IntegrityFailed       what is stored is not what was stored there  500
 ├── JobFailed             `job.wait()` and `job.result()`: the job did not succeed
 └── TimedOut              a wait that the caller bounded ran out
 
@@ -94,6 +95,12 @@ class StorageFailed(Unavailable):
     """The state folder or the database refuses to read or write."""
 
     code = "storage_failed"
+
+
+class IntegrityFailed(LeptonError):
+    """What lies in the store was changed, cut, moved or replaced since it was sealed; nothing of it is returned."""
+
+    code = "integrity_failed"
 
 
 class JobFailed(LeptonError):
