@@ -29,12 +29,15 @@ from lepton_ai.backends.haproxy.place import socket_folder
 from lepton_ai.backends.haproxy.plane import HaproxyPlane
 from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
+from lepton_ai.backends.object_stores.local import LocalStores
 from lepton_ai.backends.uploads import ProjectUploads
 from lepton_ai.errors import LeptonError
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.kernel.estimates import Estimates
+from lepton_ai.kernel.keyring import Keyring
+from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
@@ -117,6 +120,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
+    object_stores = LocalStores(home.objects)
     runtime = runtime or _build_runtime(settings, home)
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
@@ -127,10 +131,8 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
 
     loop = Loop(Parts(store, runtime, clock, placing, estimates, unseal))
-    opened = {
-        service.name: service.open(Door(settings=settings, clock=clock, data_plane=door, wake=loop.wake))
-        for service in services.values()
-    }
+    door_of_services = Door(settings, clock, door, object_stores, loop.wake)
+    opened = {service.name: service.open(door_of_services) for service in services.values()}
     loop.use({kind.KIND: opened[service.name] for service in services.values() for kind in service.kinds})
     store.on_change(loop.wake)
     runtime.on_change(loop.wake)
@@ -149,6 +151,8 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         estimates=estimates,
         secrets=box,
         uploads=ProjectUploads(BlobStore(home.blobs), home.uploads, settings.bundle_bytes_max),
+        keyring=_open_keyring(home, box, store),
+        object_stores=object_stores,
         bell=bell,
         url=door.base_url,
         pid=os.getpid(),
@@ -158,8 +162,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     )
     gateways = [one.gateway for one in opened.values() if one.gateway is not None]
     front = Front(create_api(core), gateways, door.gateway_secret)
-    running = Running(core, loop, front, runtime, door, door.core_socket, list(opened.values()))
-    return running
+    return (running := Running(core, loop, front, runtime, door, door.core_socket, list(opened.values())))
 
 
 def serve(running: Running, home: Home) -> None:
@@ -240,6 +243,12 @@ def _build_runtime(settings: Settings, home: Home) -> LocalRuntime:
     preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
     node = LocalNode(home.node_name(), hardware, sampler.sample)
     return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
+
+
+def _open_keyring(home: Home, box: SecretBox, store: Store) -> Keyring:
+    keyring = Keyring(home.keyring, box)
+    keyring.settle(lambda project_id: store.look_up(Project, PLATFORM_PROJECT, project_id) is not None)
+    return keyring
 
 
 def _build_door(settings: Settings, home: Home, clock: SystemClock) -> HaproxyDoor:

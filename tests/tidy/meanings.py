@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from lepton_ai.services.jobs.summary import exit_code_of
-from lepton_ai.types import endpoint, job, task
+from lepton_ai.types import bucket, endpoint, job, task
+from lepton_ai.types.bucket import BucketState
 from lepton_ai.types.endpoint import EndpointState
 from lepton_ai.types.job import JobState
 from lepton_ai.types.task import (
@@ -24,6 +25,7 @@ from lepton_ai.types.task import (
 STATES: Mapping[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
     "job": {state: frozenset(nexts) for state, nexts in job.MOVES.items()},
     "endpoint": {state: frozenset(nexts) for state, nexts in endpoint.MOVES.items()},
+    "bucket": {state: frozenset(nexts) for state, nexts in bucket.MOVES.items()},
     "task": {state: frozenset(nexts) for state, nexts in task.MOVES.items()},
 }
 
@@ -43,6 +45,10 @@ _MEANINGS: Mapping[str, Mapping[StrEnum, str]] = {
         EndpointState.ASLEEP: "has no replica: idle for its time-out (the next request wakes it), or scaled to 0",
         EndpointState.FAILED: "three replicas in a row ended by themselves; it goes on trying, ever more slowly",
         EndpointState.STOPPING: "is being deleted: requests in flight end first",
+    },
+    "bucket": {
+        BucketState.READY: "takes and gives objects",
+        BucketState.DELETING: "its objects are being deleted; then it is gone",
     },
     "task": {
         TaskState.WAITING: "is in the queue and holds nothing",

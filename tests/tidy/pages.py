@@ -97,6 +97,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "states of a job": lambda: _states("job"),
     "states of an endpoint": lambda: _states("endpoint"),
+    "states of a bucket": lambda: _states("bucket"),
     "states of a task": lambda: _states("task"),
     "ends of a replica": _exits,
     "permissions": _permissions,

@@ -7,7 +7,7 @@ import warnings
 from fastapi import APIRouter, FastAPI
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-from lepton_ai.api import advice, identities, openapi, platform, problems, uploads
+from lepton_ai.api import advice, buckets, identities, openapi, platform, problems, uploads
 from lepton_ai.api.core import Core
 from lepton_ai.api.kinds import reading_routes, routes_of_services
 from lepton_ai.api.limits import BodyLimit
@@ -40,7 +40,9 @@ def create_api(core: Core) -> FastAPI:
 
 
 def _routers(core: Core) -> list[APIRouter]:
-    kinds: list[type[AnyObject]] = [kind for service in core.services.values() for kind in service.kinds]
+    kinds: list[type[AnyObject]] = [
+        kind for service in core.services.values() if service.has_tasks for kind in service.kinds
+    ]
     return [
         *routes_of_services(core),
         *[log_routes(kind) for kind in kinds],
@@ -50,5 +52,6 @@ def _routers(core: Core) -> list[APIRouter]:
         reading_routes(Task, in_project=True),
         *identities.routes(),
         uploads.routes(),
+        *([buckets.routes()] if "storage" in core.services else []),
         *platform.routes(),
     ]

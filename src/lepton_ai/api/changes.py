@@ -133,6 +133,8 @@ def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool
         # Something that has ended has nothing to take down.
         at_once = not has_service or before.is_final()
         note = Note("deleted" if at_once else "deleting", f"Deleted by {gate.caller.user}.")
+        if kind is Project:
+            gate.core.keyring.condemn(before.id)
         try:
             if not at_once:
                 marked: T = commit(gate, change.update(after, note))
@@ -142,6 +144,7 @@ def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool
             continue
         if kind is Project:
             gate.core.uploads.forget(gone.name)
+            gate.core.keyring.shred(gone.id)
         return gone
     raise _busy(kind, name)
 

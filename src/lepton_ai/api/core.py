@@ -14,6 +14,8 @@ from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.estimates import Estimates
+from lepton_ai.kernel.keyring import Keyring
+from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.registry import Service
@@ -62,6 +64,8 @@ class Core:
     estimates: Estimates
     secrets: SecretBox
     uploads: Uploads
+    keyring: Keyring
+    object_stores: ObjectStores
     bell: Bell
     url: str
     pid: int

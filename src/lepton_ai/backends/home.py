@@ -26,6 +26,8 @@ class Home:
         self.blobs = folder / "blobs"
         self.uploads = folder / "uploads"
         self.bundles = folder / "bundles"
+        self.keyring = folder / "keyring"
+        self.objects = folder / "objects"
         self.environments = folder / "environments"
         self.runtime = folder / "runtime"
         self._announcement = folder / "core.json"

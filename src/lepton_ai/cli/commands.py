@@ -25,14 +25,19 @@ class Command(NamedTuple):
 
 
 # The nouns whose operations are scoped to a project; a test holds this against `types/operation.py`.
-PROJECT_NOUNS = frozenset({"job", "endpoint", "secret", "task", "blob", "event", "queue", "scheduling"})
+PROJECT_NOUNS = frozenset(
+    {"job", "endpoint", "secret", "task", "blob", "event", "queue", "scheduling", "bucket", "key"}
+)
 
 _UPLOAD = ("blob.has", "blob.put")
+_READ = ("bucket.read", "bucket.unwrap")
 _SEE_JOB = ("job.get", "job.list")
 
 GROUPS: Mapping[str, str] = {
     "job": "Work that ends: list it, read its log, stop it.",
     "endpoint": "Served apps and models: create, scale, update, delete.",
+    "bucket": "Where objects are kept, encrypted.",
+    "storage": "Copy, list and remove objects of buckets.",
     "node": "The machines that work runs on.",
     "event": "What happened, to which object, and why.",
     "secret": "Values that jobs and endpoints get by name and nobody can read back.",
@@ -115,6 +120,34 @@ COMMANDS: Mapping[str, Command] = {
         "endpoint:delete_endpoint", "Delete an endpoint and stop its replicas.", ("endpoint.delete",)
     ),
     "endpoint logs": Command("logs:endpoint_logs", "Print the log of an endpoint.", ("endpoint.get", "endpoint.logs")),
+    "bucket create": Command("bucket:create_bucket", "Create a bucket.", ("bucket.create",)),
+    "bucket list": Command("bucket:list_buckets", "List buckets, newest first.", ("bucket.list",)),
+    "bucket delete": Command(
+        "bucket:delete_bucket",
+        "Delete a bucket; one that holds objects only with --recursive, and then for good.",
+        ("bucket.delete", "bucket.read"),
+    ),
+    "bucket rotate-key": Command(
+        "bucket:rotate_key",
+        "Give the project a new version of its key for all that is written from now on.",
+        ("key.rotate",),
+    ),
+    "storage ls": Command(
+        "storage:list_objects", "List the objects of a bucket, one folder at a time.", ("bucket.read",)
+    ),
+    "storage cp": Command(
+        "storage:copy", "Copy files into a bucket, out of it, or between buckets.", (*_READ, "bucket.write")
+    ),
+    "storage mv": Command(
+        "storage:move",
+        "Move objects: copy them, and delete the sources once everything is there.",
+        (*_READ, "bucket.write"),
+    ),
+    "storage rm": Command(
+        "storage:remove", "Delete an object, or everything below a folder.", (*_READ, "bucket.write")
+    ),
+    "storage du": Command("storage:disk_usage", "Add up what lies below an address.", ("bucket.read",)),
+    "storage cat": Command("storage:print_object", "Print an object's content.", _READ),
     "node list": Command("node:list_nodes", "List the machines.", ("node.list",)),
     "node show": Command("node:show_node", "Show one machine and its hardware.", ("node.get",)),
     "node cordon": Command(

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.data_plane import DataPlane
 from lepton_ai.kernel.decision import Decision
+from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
@@ -63,6 +64,7 @@ class Door:
     settings: Settings
     clock: Clock
     data_plane: DataPlane
+    object_stores: ObjectStores
     wake: Callable[[str], None]
 
 
@@ -95,6 +97,7 @@ class Service:
     kinds: tuple[type[AnyObject], ...]
     open: Callable[[Door], OpenService]
     admit: Admit = admit_anything
+    has_tasks: bool = True  # its objects run as tasks, which have logs and can be explained
     name_stem: Callable[[AnyObject], str] = lambda thing: thing.KIND  # for objects that the user did not name
 
 

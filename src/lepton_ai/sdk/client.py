@@ -13,6 +13,8 @@ from lepton_ai.errors import NotFound
 from lepton_ai.sdk import overview
 from lepton_ai.sdk.advice import Advisor, TaskLike
 from lepton_ai.sdk.apply import Handle, Wanted, apply
+from lepton_ai.sdk.bucket_handle import BucketHandle
+from lepton_ai.sdk.buckets import Buckets
 from lepton_ai.sdk.collection import PAGE, Collection, read
 from lepton_ai.sdk.connection import Call, Connection
 from lepton_ai.sdk.endpoints import Endpoints
@@ -60,6 +62,7 @@ class LeptonAI:
         self.project = project
         self.jobs = Jobs(connection, project)
         self.endpoints = Endpoints(connection, project)
+        self.buckets = Buckets(connection, project)
         self.secrets = Secrets(connection, project)
         self.nodes = Nodes(connection)
         self.tokens = Tokens(connection)
@@ -96,6 +99,10 @@ class LeptonAI:
     def apply(self, wanted: Wanted) -> list[Handle]:
         """Create or change jobs and endpoints that are written down as {"kind", "metadata", "spec"}."""
         return apply(self._connection, self.project, wanted)
+
+    def bucket(self, name: str) -> BucketHandle:
+        """Return one bucket, to put, get, list and open objects in it. Nothing is asked before its first use."""
+        return self.buckets.handle(name)
 
     def status(self) -> PlatformStatus:
         """Return how the platform is; raises Unavailable if it does not answer."""

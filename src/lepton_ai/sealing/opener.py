@@ -57,6 +57,10 @@ class Opener:
         size = self._cipher.segment_bytes
         return min(span.end * size, self.size) - span.first * size
 
+    def span_start(self, span: Span) -> int:
+        """Return where in the content a span begins."""
+        return span.first * self._cipher.segment_bytes
+
     def open_into(self, span: Span, sealed: Buffer, out: memoryview) -> int:
         """Write the content of a span to the start of `out`; return its size. Raises IntegrityFailed."""
         source, at = memoryview(sealed).cast("B"), 0
@@ -79,5 +83,5 @@ class Opener:
         span = self.span(start, end)
         out = memoryview(bytearray(self.content_size(span)))
         self.open_into(span, fetch(span.start_byte, span.end_byte), out)
-        offset = start - span.first * self._cipher.segment_bytes
+        offset = start - self.span_start(span)
         return bytes(out[offset : offset + end - start])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from lepton_ai.services.endpoints.prober import Target
+from lepton_ai.types.bucket import StoreKind, StoreTarget
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,6 +55,22 @@ class FakeDataPlane:
 
     def url(self, project: str, name: str) -> str:
         return f"https://127.0.0.1:8443/endpoints/{project}/{name}/"
+
+
+class FakeObjectStores:
+    """Holds nothing: the platform's side of storage, for a simulation whose tasks use none."""
+
+    def target(self, project_id: str, bucket_id: str, *, may_write: bool) -> StoreTarget:
+        return StoreTarget(kind=StoreKind.LOCAL, location="/nowhere", prefix=f"{project_id}/{bucket_id}")
+
+    def empty(self, project_id: str, bucket_id: str) -> bool:
+        return True
+
+    def tend(self) -> None: ...
+
+    def on_death(self, wake: Callable[[], None]) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class FakeProber:

@@ -23,6 +23,7 @@ from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.engine import open_engine
 from lepton_ai.kernel.store.schema import metadata, revision
 from lepton_ai.settings import Settings
+from lepton_ai.testing.fakes import FakeObjectStores
 from lepton_ai.testing.faults import Faults
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.estimate import EstimateRecord
@@ -82,7 +83,7 @@ class Core:
 
     def use(self, services: Sequence[Service], data_plane: DataPlane) -> None:
         """Open the services and give them to the loop."""
-        door = Door(settings=SETTINGS, clock=self._clock, data_plane=data_plane, wake=self.loop.wake)
+        door = Door(SETTINGS, self._clock, data_plane, FakeObjectStores(), self.loop.wake)
         self.opened = {service.name: service.open(door) for service in services}
         self.loop.use({kind.KIND: self.opened[service.name] for service in services for kind in service.kinds})
 

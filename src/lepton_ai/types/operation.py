@@ -49,6 +49,11 @@ def _kind(kind: str, see: Permission, change: Permission, verbs: str) -> dict[st
 OPERATIONS: Mapping[str, Permission] = {
     **_kind("job", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create update delete stop"),
     **_kind("endpoint", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create update delete"),
+    **_kind("bucket", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create update delete"),
+    "bucket.read": _change(Role.VIEWER, Scope.PROJECT),  # changes nothing, but is audited: it hands out access
+    "bucket.unwrap": _change(Role.VIEWER, Scope.PROJECT),
+    "bucket.write": _WORK_IN_PROJECT,
+    "key.rotate": _change(Role.ADMIN, Scope.PROJECT),
     **_kind("secret", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create delete"),
     **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update"),
     **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),

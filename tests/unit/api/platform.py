@@ -17,6 +17,7 @@ from lepton_ai.api.application import create_api
 from lepton_ai.api.bell import Bell
 from lepton_ai.api.core import Core
 from lepton_ai.backends.blobs import BlobStore
+from lepton_ai.backends.object_stores.local import LocalStores
 from lepton_ai.backends.uploads import ProjectUploads
 from lepton_ai.kernel import auth
 from lepton_ai.kernel.auth import Gatekeeper
@@ -24,6 +25,7 @@ from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.change import Note, create
 from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.identifiers import new_id
+from lepton_ai.kernel.keyring import Keyring
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
@@ -44,6 +46,7 @@ from tests.unit.api.fakes import PaperPlane, PaperRuntime, SetClock
 from tests.unit.api.streams import Opening, Stream, cut_off
 
 JOBS = "/api/v1/projects/default/jobs"
+KERNEL_KINDS: tuple[type[AnyObject], ...] = (Task, Node, Project, User, Token, Secret, EstimateRecord)
 BODY_MAX = 4 * 1024 * 1024
 BUNDLE_MAX = 100_000
 JOB: Mapping[str, Any] = {"spec": {"command": ["true"]}}
@@ -61,8 +64,7 @@ class Platform:
         services = load_services()
         kinds: list[type[AnyObject]] = [kind for service in services.values() for kind in service.kinds]
         self.settings = Settings(home=folder, body_bytes_max=BODY_MAX, bundle_bytes_max=BUNDLE_MAX)
-        known: tuple[type[AnyObject], ...] = (Task, Node, Project, User, Token, Secret, EstimateRecord, *kinds)
-        self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, known)
+        self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, (*KERNEL_KINDS, *kinds))
         bootstrap(self.store, self.clock, folder / "admin.token")
         self.admin = (folder / "admin.token").read_text().strip()
         box = SecretBox(folder / "secret.key")
@@ -74,7 +76,8 @@ class Platform:
             return box.open(self.store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
 
         self.loop = Loop(Parts(self.store, self.runtime, self.clock, placing, estimates, unseal))
-        door = Door(settings=self.settings, clock=self.clock, data_plane=self.plane, wake=self.loop.wake)
+        stores = LocalStores(folder / "objects")
+        door = Door(self.settings, self.clock, self.plane, stores, self.loop.wake)
         self.services = {name: service.open(door) for name, service in services.items()}
         self.loop.use({kind.KIND: self.services[name] for name, s in services.items() for kind in s.kinds})
         self.bell = Bell()
@@ -91,6 +94,8 @@ class Platform:
             estimates=estimates,
             secrets=box,
             uploads=ProjectUploads(BlobStore(folder / "blobs"), folder / "uploads", BUNDLE_MAX),
+            keyring=Keyring(folder / "keyring", box),
+            object_stores=stores,
             bell=self.bell,
             url="https://127.0.0.1:8443",
             pid=1,
@@ -99,8 +104,7 @@ class Platform:
             shut_down=self.shutdowns.append,
         )
         self.app = create_api(self.core)
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        self.client = httpx.AsyncClient(transport=transport, base_url="https://core")
+        self.client = _client(self.app)
 
     def close(self) -> None:
         """Let go of everything."""

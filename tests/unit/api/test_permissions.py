@@ -36,6 +36,17 @@ endpoint.explain viewer project sees
 endpoint.create member project changes
 endpoint.update member project changes
 endpoint.delete member project changes
+bucket.get viewer project sees
+bucket.list viewer project sees
+bucket.watch viewer project sees
+bucket.events viewer project sees
+bucket.create member project changes
+bucket.update member project changes
+bucket.delete member project changes
+bucket.read viewer project changes
+bucket.unwrap viewer project changes
+bucket.write member project changes
+key.rotate admin project changes
 secret.get viewer project sees
 secret.list viewer project sees
 secret.watch viewer project sees

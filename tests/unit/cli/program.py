@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from lepton_ai.cli.main import app
 from lepton_ai.cli.session import Session
+from lepton_ai.sdk.client import LeptonAI
 from tests.unit.sdk.fake_platform import FakePlatform
 
 JOBS = "/api/v1/projects/default/jobs"
@@ -17,7 +18,12 @@ ENDPOINTS = "/api/v1/projects/default/endpoints"
 
 def run(platform: FakePlatform, *words: str, stdin: str | bytes | None = None, **env: str) -> Result:
     """Run one command line; its client speaks to `platform`, whatever instance is named."""
-    session = Session(open=lambda *_: platform.client)
+    return run_with(platform.client, *words, stdin=stdin, **env)
+
+
+def run_with(client: LeptonAI, *words: str, stdin: str | bytes | None = None, **env: str) -> Result:
+    """Run one command line with a client of the test's own."""
+    session = Session(open=lambda *_: client)
     return CliRunner().invoke(app, list(words), obj=session, input=stdin, env={"COLUMNS": "80", **env})
 
 

@@ -7,12 +7,13 @@ from enum import StrEnum
 
 import pytest
 
-from lepton_ai.types import endpoint, job, task
+from lepton_ai.types import bucket, endpoint, job, task
 
 TABLES = [
     pytest.param(task.MOVES, task.TaskState.WAITING, {"finished"}, id="task"),
     pytest.param(job.MOVES, job.JobState.QUEUED, {"succeeded", "failed", "stopped"}, id="job"),
     pytest.param(endpoint.MOVES, endpoint.EndpointState.STARTING, {"stopping"}, id="endpoint"),
+    pytest.param(bucket.MOVES, bucket.BucketState.READY, {"deleting"}, id="bucket"),
 ]
 Table = Mapping[StrEnum, frozenset[StrEnum]]
 
