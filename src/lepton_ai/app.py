@@ -30,14 +30,16 @@ from lepton_ai.backends.haproxy.plane import HaproxyPlane
 from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.object_stores.local import LocalStores
+from lepton_ai.backends.object_stores.seaweed.stores import SeaweedStores
 from lepton_ai.backends.uploads import ProjectUploads
-from lepton_ai.errors import LeptonError
+from lepton_ai.errors import InvalidInput, LeptonError
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.keyring import Keyring
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
+from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
@@ -120,7 +122,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
-    object_stores = LocalStores(home.objects)
+    object_stores = _build_stores(settings, home, clock)
     runtime = runtime or _build_runtime(settings, home)
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
@@ -231,6 +233,7 @@ def _shut_down(running: Running, *, stop_replicas: bool) -> None:
         if stop_replicas:
             stop_all_tasks(running.core.store, running.core.placing, STOP_TASKS_WITHIN)
             running.door.stop()
+            running.core.object_stores.stop()
     finally:
         if running.server is not None:
             running.server.should_exit = True
@@ -243,6 +246,16 @@ def _build_runtime(settings: Settings, home: Home) -> LocalRuntime:
     preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
     node = LocalNode(home.node_name(), hardware, sampler.sample)
     return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
+
+
+def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectStores:
+    if settings.storage == "local":
+        return LocalStores(home.objects)
+    if settings.storage == "seaweedfs":
+        return SeaweedStores(home.seaweed, socket_folder(settings.home), clock)
+    raise InvalidInput(
+        f"storage must be local or seaweedfs, not {settings.storage[:80]!r}.", hint="See: docs/concepts/bucket.md"
+    )
 
 
 def _open_keyring(home: Home, box: SecretBox, store: Store) -> Keyring:

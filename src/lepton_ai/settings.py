@@ -21,7 +21,8 @@ class Settings:
     """Every knob of the core. Each field may be set as LEPTON_<FIELD> or as a line in `config.toml`.
 
     `home` is the state folder; `database` is a SQLAlchemy URL, empty for SQLite in the state folder; `address` and
-    `port` are where the one HTTPS port listens, port 0 takes a free one.
+    `port` are where the one HTTPS port listens, port 0 takes a free one. `storage` is where the objects of buckets lie:
+    "local" is a folder, "seaweedfs" a server that the platform runs.
     """
 
     home: Path
@@ -31,6 +32,7 @@ class Settings:
     bundle_bytes_max: int = 512 * 1024 * 1024  # a working directory; data belongs into buckets
     body_bytes_max: int = 4 * 1024 * 1024  # any other request: 10,000 lines of YAML are 0.5 MB
     log_bytes_max: int = 64 * 1024 * 1024  # per replica, oldest segments go first
+    storage: str = "local"
     cpu_reserved: float = 0.0  # cores kept for the machine's owner
     memory_reserved_bytes: int = 512 * 1024 * 1024  # for the core, HAProxy and the system
 

@@ -79,6 +79,7 @@ SETTINGS: Mapping[str, str] = {
     "bundle_bytes_max": "how large an uploaded working directory may be",
     "body_bytes_max": "how large any other request may be",
     "log_bytes_max": "how much log is kept of each replica; the oldest goes first",
+    "storage": "where the objects of buckets lie: `local` (a folder) or `seaweedfs` (a server that the platform runs)",
     "cpu_reserved": "CPUs that no task gets",
     "memory_reserved_bytes": "memory that no task gets: for the core, HAProxy and the system",
 }

@@ -28,6 +28,7 @@ class Home:
         self.bundles = folder / "bundles"
         self.keyring = folder / "keyring"
         self.objects = folder / "objects"
+        self.seaweed = folder / "seaweedfs"
         self.environments = folder / "environments"
         self.runtime = folder / "runtime"
         self._announcement = folder / "core.json"
