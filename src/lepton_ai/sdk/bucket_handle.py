@@ -65,7 +65,8 @@ class BucketHandle:
                 self._access.store.put(name, sealer.seal(content))
                 _tell(progress, memoryview(content).nbytes, memoryview(content).nbytes)
             else:
-                self._put_file(name, io.BytesIO(content), sealer, progress)
+                size = memoryview(content).nbytes
+                self._access.store.put(name, _told(_ahead(sealer.parts_of(content)), size, progress))
         else:
             self._put_file(name, content, sealer, progress)
         return version.hex()
@@ -77,7 +78,7 @@ class BucketHandle:
         """
         from lepton_ai.sdk.object_reading import read_whole
 
-        return bytes(read_whole(self._access, name, version))
+        return read_whole(self._access, name, version)
 
     def download(self, name: str, path: Path, *, progress: Progress | None = None) -> int:
         """Write an object's content to a file, which appears whole or not at all; return its size in bytes."""

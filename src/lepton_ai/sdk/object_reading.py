@@ -49,18 +49,26 @@ def find(access: BucketAccess, name: str, *, version: str = "", bytes_max: int =
     return Found(fetched.about, opener, found, fetched.content)
 
 
-def read_whole(access: BucketAccess, name: str, version: str) -> bytearray:
+def read_whole(access: BucketAccess, name: str, version: str) -> bytes:
     """Return the content of an object; large ones come in several ranges at once."""
     found = find(access, name, version=version)
-    content = bytearray(found.opener.size)
-    out = memoryview(content)
+    if not found.opener.size:
+        _each_span(
+            access, found, lambda span, sealed: found.opener.open_into(span, sealed, memoryview(bytearray())), None
+        )
+        return b""
+    # BytesIO gives its bytes away without a copy, which would cost a fifth of the time for large objects.
+    content = io.BytesIO()
+    content.seek(found.opener.size - 1)
+    content.write(b"\0")
+    with content.getbuffer() as out:
 
-    def place(span: Span, sealed: memoryview) -> int:
-        at = found.opener.span_start(span)
-        return found.opener.open_into(span, sealed, out[at:])
+        def place(span: Span, sealed: memoryview) -> int:
+            with out[found.opener.span_start(span) :] as rest:
+                return found.opener.open_into(span, sealed, rest)
 
-    _each_span(access, found, place, None)
-    return content
+        _each_span(access, found, place, None)
+    return content.getvalue()
 
 
 def read_to_file(access: BucketAccess, name: str, path: Path, progress: Progress | None) -> int:

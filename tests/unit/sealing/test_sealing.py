@@ -14,7 +14,17 @@ from lepton_ai.sealing.header import HEADER_BYTES, Place, read_header
 from lepton_ai.sealing.opener import Opener
 from lepton_ai.sealing.sealer import PART_BYTES, Sealer
 from lepton_ai.sealing.segments import plain_size, sealed_size
-from tests.unit.sealing.samples import CONTENT, KEY, PLACE, SEGMENT, SEGMENT_LOG2, open_sealed, seal, seal_in_parts
+from tests.unit.sealing.samples import (
+    CONTENT,
+    KEY,
+    PLACE,
+    SEGMENT,
+    SEGMENT_LOG2,
+    open_sealed,
+    seal,
+    seal_in_parts,
+    sealer,
+)
 
 SIZES = [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 3 * SEGMENT, 3 * SEGMENT + 7]
 
@@ -42,6 +52,7 @@ def test_what_was_sealed_opens(size: int) -> None:
 def test_what_was_sealed_in_parts_opens(size: int) -> None:
     content = (CONTENT * (size // len(CONTENT) + 1))[:size]
     assert open_sealed(seal_in_parts(content)) == content
+    assert open_sealed(b"".join(sealer().parts_of(content))) == content
 
 
 @pytest.mark.parametrize("size", SIZES)
