@@ -18,6 +18,7 @@ from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
 from benchmarks.scheduling import classes, control_plane, events, pass_time, simulation, traces
+from benchmarks.storage import objects
 from benchmarks.venv import BUILD, ROOT
 from lepton_ai.kernel.clock import SystemClock
 
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "throughput": throughput.measure,
     "endpoint": endpoint.measure,
     "event_loop": event_loop.measure,
+    "storage": objects.measure,
     "scheduling": pass_time.measure,
     "scheduling_events": events.measure,
     "scheduling_traces": traces.measure,

@@ -42,10 +42,15 @@ class Instance:
 
 
 @contextmanager
-def running_instance() -> Iterator[Instance]:
-    """Start a platform in a fresh folder; stop it, with all that it runs, when the block ends."""
+def running_instance(settings: str = "") -> Iterator[Instance]:
+    """Start a platform in a fresh folder; stop it, with all that it runs, when the block ends.
+
+    `settings` are lines of its config.toml.
+    """
     with tempfile.TemporaryDirectory(prefix="lepton-benchmark-") as folder:
         home = Path(folder) / "home"
+        home.mkdir(mode=0o700)
+        (home / "config.toml").write_text(settings)
         try:
             lepton(home, "up")
             core = json.loads((home / "core.json").read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from pydantic import JsonValue
 
@@ -13,7 +13,6 @@ from lepton_ai.errors import NotFound
 from lepton_ai.sdk import overview
 from lepton_ai.sdk.advice import Advisor, TaskLike
 from lepton_ai.sdk.apply import Handle, Wanted, apply
-from lepton_ai.sdk.bucket_handle import BucketHandle
 from lepton_ai.sdk.buckets import Buckets
 from lepton_ai.sdk.collection import PAGE, Collection, read
 from lepton_ai.sdk.connection import Call, Connection
@@ -33,6 +32,9 @@ from lepton_ai.types.platform_status import Identity, PlatformStatus
 from lepton_ai.types.probe import Profile
 from lepton_ai.types.resource_view import QueueEntry, ResourceChoice, ResourceView
 from lepton_ai.types.task import Task
+
+if TYPE_CHECKING:
+    from lepton_ai.sdk.bucket_handle import BucketHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from lepton_ai.errors import Conflict, Forbidden, IntegrityFailed, InvalidInput, LeptonError, NotFound
 from lepton_ai.sdk.bucket_handle import BucketHandle
+from lepton_ai.sdk.client import LeptonAI
 from lepton_ai.types.identity import Role
 from tests.unit.sdk.live_platform import LivePlatform
 
@@ -212,6 +214,17 @@ def test_objects_stay_readable_after_a_rotation(bucket: BucketHandle, platform: 
     assert (fresh.get("older"), fresh.get("newer")) == (b"1", b"2")
 
 
+def test_a_bucket_that_was_made_anew_holds_nothing_of_the_old_one(platform: LivePlatform) -> None:
+    client = platform.client_of()
+    client.bucket("data").put("object", b"older")
+    client.buckets.delete("data")
+    await_end_of("data", client, platform)
+    client.buckets.create("data")
+    assert list(client.bucket("data").list()) == []
+    client.bucket("data").put("object", b"newer")
+    assert client.bucket("data").get("object") == b"newer"
+
+
 def test_a_missing_bucket_is_named(platform: LivePlatform) -> None:
     with pytest.raises(NotFound, match="There is no bucket 'nowhere'"):
         platform.client_of().bucket("nowhere").put("object", b"")
@@ -228,6 +241,14 @@ def test_a_source_that_breaks_off_stores_nothing(bucket: BucketHandle) -> None:
     with pytest.raises(OSError, match="broke off"):
         bucket.put("object", io.BufferedReader(Breaking(20 * MIB)))
     assert bucket.get("object") == b"whole"
+
+
+def await_end_of(name: str, client: LeptonAI, platform: LivePlatform) -> None:
+    """Let the loop and the thread that empties buckets work until the bucket is gone."""
+    deadline = time.monotonic() + 60
+    while name in [bucket.name for bucket in client.buckets.each()] and time.monotonic() < deadline:
+        platform.settle()
+        time.sleep(0.02)
 
 
 class Breaking(io.RawIOBase):
