@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ray.job_submission import JobSubmissionClient  # type: ignore[import-not-found]
+from ray.job_submission import JobSubmissionClient
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -31,8 +32,9 @@ from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.object_stores.local import LocalStores
 from lepton_ai.backends.object_stores.seaweed.stores import SeaweedStores
+from lepton_ai.backends.ray_runtime.address import RayAddress
 from lepton_ai.backends.uploads import ProjectUploads
-from lepton_ai.errors import InvalidInput, LeptonError
+from lepton_ai.errors import InvalidInput, LeptonError, Unavailable
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.clock import SystemClock
@@ -239,13 +241,26 @@ def _shut_down(running: Running, *, stop_replicas: bool) -> None:
             running.server.should_exit = True
 
 
-def _build_runtime(settings: Settings, home: Home) -> LocalRuntime:
+def _build_runtime(settings: Settings, home: Home) -> OwnRuntime:
+    if settings.ray_address:
+        return _build_ray_runtime(settings, home)
     hardware = detect_hardware(home=settings.home)
     sampler = SteadyUse(UseSampler(hardware))
     blobs = BlobStore(home.blobs)
     preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
     node = LocalNode(home.node_name(), hardware, sampler.sample)
     return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
+
+
+def _build_ray_runtime(settings: Settings, home: Home) -> OwnRuntime:
+    """Build the runtime of a cluster, which the variables of this process's own environment let it enter."""
+    if find_spec("ray") is None:
+        raise Unavailable("Ray is not installed here.", hint="On this machine: pip install 'lepton-ai[cluster]'")
+    where = RayAddress(settings.ray_address)
+    where.enter()
+    from lepton_ai.backends.ray_runtime.runtime import RayRuntime  # 0.3 s that only a cluster costs
+
+    return RayRuntime(where, BlobStore(home.blobs).open, log_bytes_max=settings.log_bytes_max)
 
 
 def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectStores:

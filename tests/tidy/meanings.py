@@ -82,6 +82,7 @@ SETTINGS: Mapping[str, str] = {
     "storage": "where the objects of buckets lie: `local` (a folder) or `seaweedfs` (a server that the platform runs)",
     "cpu_reserved": "CPUs that no task gets",
     "memory_reserved_bytes": "memory that no task gets: for the core, HAProxy and the system",
+    "ray_address": "the head of the Ray cluster that work runs on, as `host:port`; empty is this machine alone",
 }
 
 

@@ -52,6 +52,7 @@ def order(task: Task, allocation: Allocation, hardware: Mapping[str, Hardware], 
         processes=task.spec.resources.processes,
         env={**_platform_env(task), **program.env, **_rank_env(task, allocation), **_device_env(devices)},
         secrets={name: unseal(task.project, secret) for name, secret in program.secrets.items()},
+        gang=task.status.allocations if task.spec.size > 1 else (),
     )
 
 

@@ -20,6 +20,9 @@ from lepton_ai.types.task import Program, Replica
 class ReplicaOrder:
     """Everything that a runtime needs to start one replica. `env` is complete but for what the node itself adds.
 
+    `gang` is what all ranks of its task hold, by rank, where there are several; the ids of their replicas differ only
+    in the rank at the end. A runtime may set it all aside together.
+
     `secrets` holds resolved values: they reach the process's environment, never a file that others can read, a log or
     an argument list.
     """
@@ -31,6 +34,7 @@ class ReplicaOrder:
     processes: int
     env: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    gang: Sequence[Allocation] = ()
 
 
 @dataclass(frozen=True, slots=True)

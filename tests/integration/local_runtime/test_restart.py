@@ -93,6 +93,21 @@ def test_orders_that_are_repeated_run_once(machine: Machine, tmp_path: Path) -> 
     assert (tmp_path / "marks").read_text() == "began\n"
 
 
+def test_a_replica_that_was_barred_never_starts_not_even_by_a_later_core(
+    make_machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    machine = make_machine()
+    assert machine.runtime.bar("a", 0)
+    assert not machine.runtime.bar("a", 0)
+
+    later = make_machine()
+    for core in (machine, later):
+        core.start("a", "sh", "-c", "echo began >> ../../../../marks")
+
+    assert [core.exit_of("a").kind for core in (machine, later)] == [ExitKind.STOPPED] * 2
+    assert not (tmp_path / "marks").exists()
+
+
 def test_two_cores_that_start_the_same_replica_run_it_once(
     make_machine: Callable[..., Machine], tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_ranks_of_a_gang_meet_at_one_address() -> None:
     assert sorted(order.env["RANK"] for order in orders) == ["0", "1"]
     assert {order.env["MASTER_PORT"] for order in orders} == {str(rig.tasks(job)[0].status.master_port)}
     assert {order.env["WORLD_SIZE"] for order in orders} == {"2"}
+    assert {order.gang for order in orders} == {rig.tasks(job)[0].status.allocations}
 
 
 def test_a_gang_larger_than_the_machines_waits_with_a_reason_and_never_half_starts() -> None:

@@ -112,6 +112,24 @@ class LocalRuntime:
                 _log.warning("grace not recorded", extra={"replica": replica_id, "error": str(error)})
             self._roster.signal_stop(entry)
 
+    def bar(self, replica_id: str, rank: int) -> bool:
+        """See to it that a replica whose order may still be on its way never starts; False if there is one already.
+
+        Raises InvalidInput for what is no id, StorageFailed.
+        """
+        folder = self._folders.live(replica_id)
+        with self._roster.lock:
+            if self.knows(replica_id):
+                return False
+            folder.make()
+            entry = self._roster.add(replica_id, rank, "")
+            self._roster.refuse(entry, ExitKind.STOPPED, "Stopped on request, before its order had arrived.")
+            return True
+
+    def knows(self, replica_id: str) -> bool:
+        """Tell whether there is anything of the replica here, if only its log; raises InvalidInput for no id."""
+        return self._roster.get(replica_id) is not None or self._folder_of(replica_id).path.exists()
+
     def forget(self, replica_id: str, *, delete_log: bool) -> None:
         """Drop an ended replica; its folder is kept for the log, or deleted in the background. Raises StorageFailed."""
         with self._roster.lock:
