@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import endpoint, event_loop, memory, start, submit, throughput
+from benchmarks import cluster, endpoint, event_loop, memory, start, submit, throughput
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
@@ -28,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "memory": memory.measure,
     "submit": submit.measure,
     "throughput": throughput.measure,
+    "cluster": cluster.measure,
     "endpoint": endpoint.measure,
     "event_loop": event_loop.measure,
     "storage": objects.measure,

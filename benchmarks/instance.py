@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,28 +42,28 @@ class Instance:
 
 
 @contextmanager
-def running_instance(settings: str = "") -> Iterator[Instance]:
+def running_instance(settings: str = "", *, extra: Mapping[str, str] | None = None) -> Iterator[Instance]:
     """Start a platform in a fresh folder; stop it, with all that it runs, when the block ends.
 
-    `settings` are lines of its config.toml.
+    `settings` are lines of its config.toml, `extra` are more variables for the core.
     """
     with tempfile.TemporaryDirectory(prefix="lepton-benchmark-") as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         (home / "config.toml").write_text(settings)
         try:
-            lepton(home, "up")
+            lepton(home, "up", extra=extra)
             core = json.loads((home / "core.json").read_text())
             yield Instance(home, core["url"], (home / "admin.token").read_text().strip())
         finally:
             lepton(home, "down")
 
 
-def lepton(home: Path, *arguments: str) -> str:
+def lepton(home: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str:
     """Run the command `lepton` on the platform of `home` and return what it printed."""
     done = subprocess.run(
         [BIN / "lepton", *arguments],
-        env=environment_of(home),
+        env={**environment_of(home), **(extra or {})},
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS_MAX,

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -63,11 +63,13 @@ from lepton_ai.types.base import AnyObject
 from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.identity import Project, Secret, Token, User
 from lepton_ai.types.node import Node
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task
 from lepton_ai.version import VERSION
 
 log = logging.getLogger(__name__)
 
+Held = Callable[[], Collection[Allocation]]  # what tasks hold now
 KERNEL_KINDS = (Task, Node, Project, User, Token, Secret, EstimateRecord)
 EXIT_REFUSED = 3
 SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients resume
@@ -125,7 +127,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
     object_stores = _build_stores(settings, home, clock)
-    runtime = runtime or _build_runtime(settings, home)
+    runtime = runtime or _build_runtime(settings, home, lambda: list(running.loop.held()))
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
@@ -241,9 +243,9 @@ def _shut_down(running: Running, *, stop_replicas: bool) -> None:
             running.server.should_exit = True
 
 
-def _build_runtime(settings: Settings, home: Home) -> OwnRuntime:
+def _build_runtime(settings: Settings, home: Home, held: Held) -> OwnRuntime:
     if settings.ray_address:
-        return _build_ray_runtime(settings, home)
+        return _build_ray_runtime(settings, home, held)
     hardware = detect_hardware(home=settings.home)
     sampler = SteadyUse(UseSampler(hardware))
     blobs = BlobStore(home.blobs)
@@ -252,7 +254,7 @@ def _build_runtime(settings: Settings, home: Home) -> OwnRuntime:
     return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
 
 
-def _build_ray_runtime(settings: Settings, home: Home) -> OwnRuntime:
+def _build_ray_runtime(settings: Settings, home: Home, held: Held) -> OwnRuntime:
     """Build the runtime of a cluster, which the variables of this process's own environment let it enter."""
     if find_spec("ray") is None:
         raise Unavailable("Ray is not installed here.", hint="On this machine: pip install 'lepton-ai[cluster]'")
@@ -260,7 +262,7 @@ def _build_ray_runtime(settings: Settings, home: Home) -> OwnRuntime:
     where.enter()
     from lepton_ai.backends.ray_runtime.runtime import RayRuntime  # 0.3 s that only a cluster costs
 
-    return RayRuntime(where, BlobStore(home.blobs).open, log_bytes_max=settings.log_bytes_max)
+    return RayRuntime(where, BlobStore(home.blobs).open, held, log_bytes_max=settings.log_bytes_max)
 
 
 def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectStores:

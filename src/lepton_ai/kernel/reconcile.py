@@ -64,8 +64,8 @@ class Loop:
         self._services: Mapping[str, OpenService] = {}
         self._opened: Mapping[str, OpenService] = {}
         self._world = World(parts.store)
-        self._woken = threading.Event()
-        self._ended = threading.Event()
+        self.held = self._world.held  # for whoever compares it with what else is told to be held
+        self._woken, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._attention = Attention()
         self._asked: set[str] = set()

@@ -12,6 +12,7 @@ from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import CHANGES_MAX
 from lepton_ai.kernel.task_index import TaskIndex
 from lepton_ai.types.base import AnyObject
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task
 
 T = TypeVar("T", bound=AnyObject)
@@ -30,6 +31,12 @@ class World:
         self._deleted: dict[str, Task] = {}
         self._changed: set[str] = set()
         self.index = TaskIndex()
+
+    def held(self) -> Sequence[Allocation]:
+        """Return what tasks hold, as the last pass left it. Safe from any thread."""
+        task_ids = list(self.index.holders.values())  # at once: the loop goes on changing it
+        tasks = [self.get(Task, task_id) for task_id in set(task_ids)]
+        return [allocation for task in tasks if task is not None for allocation in task.status.allocations]
 
     def refresh(self) -> set[str]:
         """Read what was committed since the last call; return the ids that changed, and their owners'."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.ray_runtime.cluster import Cluster, entry
+from lepton_ai.testing.ray_cluster import LocalRayCluster, entry
 
 # Ray reads these when it is imported, which other tests of the same process may do first.
 FOLDER = Path(tempfile.mkdtemp(prefix="lepton-ray-"))  # short: a socket's path has 107 bytes at most
@@ -18,8 +18,8 @@ os.environ.update(entry(FOLDER))
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(FOLDER)
+def cluster() -> Iterator[LocalRayCluster]:
+    made = LocalRayCluster(FOLDER)
     try:
         made.start()
         yield made

@@ -12,9 +12,9 @@ from pathlib import Path
 from lepton_ai.backends.blobs import BlobStore
 from lepton_ai.backends.ray_runtime.runtime import RayRuntime
 from lepton_ai.kernel.runtime import ReplicaOrder
+from lepton_ai.testing.ray_cluster import LocalRayCluster
 from lepton_ai.types.resources import Allocation, DeviceShare
 from lepton_ai.types.task import Program, Replica, ReplicaExit, ReplicaState
-from tests.integration.ray_runtime.cluster import Cluster
 
 PATIENCE_SECONDS = 90.0
 _numbers = itertools.count()
@@ -23,7 +23,7 @@ _numbers = itertools.count()
 class Nodes:
     """The runtime of the cluster. `wait_for` returns as soon as something holds and fails loudly if it never does."""
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, cluster: LocalRayCluster, folder: Path) -> None:
         self.cluster = cluster
         self.blobs = BlobStore(folder / "blobs")
         self.runtime = self._open()
@@ -74,11 +74,11 @@ class Nodes:
         self.runtime.close()
 
     def _open(self) -> RayRuntime:
-        return RayRuntime(self.cluster.where, self.blobs.open, log_bytes_max=1 << 20)
+        return RayRuntime(self.cluster.where, self.blobs.open, list, log_bytes_max=1 << 20)
 
 
-def on(node: str, rank: int = 0, cpu_milli: int = 1000, *devices: DeviceShare) -> Allocation:
-    return Allocation(rank, node, cpu_milli, 10**8, "cpu", devices)
+def on(node: str, rank: int = 0, cpu_milli: int = 1000, *devices: DeviceShare, memory_mb: int = 100) -> Allocation:
+    return Allocation(rank, node, cpu_milli, memory_mb * 10**6, "cpu", devices)
 
 
 def order_of(replica_id: str, held: Allocation, *command: str, **program: object) -> ReplicaOrder:

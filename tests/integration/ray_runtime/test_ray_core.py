@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lepton_ai.testing.ray_cluster import LocalRayCluster
 from tests.faults.rig import JOBS, Platform
-from tests.integration.ray_runtime.cluster import Cluster
 
 pytestmark = pytest.mark.slow
 WAIT_FOR_GO = "echo ready on $0; while [ ! -e {go} ]; do sleep 0.05; done; echo went; exit 7"
@@ -16,7 +16,7 @@ TELL_RANK = "echo rank $RANK of $WORLD_SIZE, node $GROUP_RANK of $GROUP_WORLD_SI
 
 
 @pytest.fixture
-def platform(cluster: Cluster, tmp_path: Path) -> Iterator[Platform]:
+def platform(cluster: LocalRayCluster, tmp_path: Path) -> Iterator[Platform]:
     made = Platform(tmp_path / "core", ray_address=cluster.where.address, **cluster.where.environment)
     try:
         made.start()
@@ -43,7 +43,7 @@ def test_a_job_runs_where_its_device_is_and_a_gang_over_two_nodes(platform: Plat
 
 
 def test_a_job_outlives_the_core_and_moves_on_when_its_node_is_lost(
-    platform: Platform, cluster: Cluster, tmp_path: Path
+    platform: Platform, cluster: LocalRayCluster, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
     command = WAIT_FOR_GO.format(go=go)

@@ -14,9 +14,9 @@ import pytest
 
 from lepton_ai.errors import NotFound, Unavailable
 from lepton_ai.sdk.bundle import pack
+from lepton_ai.testing.ray_cluster import NODES, LocalRayCluster
 from lepton_ai.types.resources import DeviceShare
 from lepton_ai.types.task import ExitKind, ReplicaState
-from tests.integration.ray_runtime.cluster import NODES, Cluster
 from tests.integration.ray_runtime.nodes import Nodes, on, order_of, wait_for
 
 pytestmark = pytest.mark.slow
@@ -43,10 +43,24 @@ try:
 except ValueError as error:
     print("refused", "cannot fit into any bundles" in str(error))
 """
+RAY_DATA = """
+import ray
+ray.init(address="auto", log_to_driver=False)
+
+def where(batch):
+    context = ray.get_runtime_context()
+    batch["node"] = [context.get_node_labels()["lepton.ai/node"]] * len(batch["id"])
+    batch["group"] = [context.get_placement_group_id() or ""] * len(batch["id"])
+    return batch
+
+rows = ray.data.range(1000, override_num_blocks=8).map_batches(where).take_all()
+print("sum", sum(row["id"] for row in rows))
+print("nodes", sorted({row["node"] for row in rows}), "groups", len({row["group"] for row in rows} - {""}))
+"""
 
 
 @pytest.fixture(scope="module")
-def nodes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def nodes(cluster: LocalRayCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     made = Nodes(cluster, tmp_path_factory.mktemp("core"))
     yield made
     made.end()
@@ -83,7 +97,7 @@ def test_ray_sets_aside_what_a_replica_holds_and_gets_it_back(nodes: Nodes) -> N
 
 
 def test_ray_inside_a_gang_uses_the_gangs_allocation_and_nothing_else(nodes: Nodes) -> None:
-    held = [on("beta", 0), on("gamma", 1)]
+    held = [on("beta", 0, memory_mb=1000), on("gamma", 1)]
 
     first, other = nodes.start_gang(held, [sys.executable, "-c", JOIN_AND_TELL], ["sleep", "1000"])
 
@@ -94,6 +108,17 @@ def test_ray_inside_a_gang_uses_the_gangs_allocation_and_nothing_else(nodes: Nod
         "refused True",
     ]
     nodes.runtime.stop(other, timedelta(0))
+    nodes.wait_until_ray_agrees()
+
+
+def test_ray_data_inside_a_job_uses_the_jobs_allocation_and_nothing_else(nodes: Nodes) -> None:
+    held = on("beta", 0, 2000, memory_mb=1000)
+
+    [replica_id] = nodes.start_gang([held], [sys.executable, "-c", RAY_DATA])
+
+    assert nodes.exit_of(replica_id).kind is ExitKind.SUCCEEDED, nodes.log(replica_id)
+    told = [line for line in nodes.log(replica_id).splitlines() if line.startswith(("sum", "nodes"))]
+    assert told == ["sum 499500", "nodes ['beta'] groups 1"]
     nodes.wait_until_ray_agrees()
 
 

@@ -7,6 +7,7 @@ from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import CHANGES_MAX
 from lepton_ai.kernel.world import World
 from lepton_ai.types.job import Job
+from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task, TaskState
 from tests.unit.kernel.samples import finished
 from tests.unit.kernel.store.samples import ended, job, owned
@@ -40,6 +41,15 @@ def test_it_tells_what_changed_and_whose_owners_that_concerns(store: Store) -> N
     put(store, owned(job(1)))
     assert world.refresh() == {"job-0001", "job-0001-1"}
     assert world.refresh() == set()
+
+
+def test_it_tells_what_active_tasks_hold(store: Store) -> None:
+    held = (Allocation(0, "here", 1000, 10**9, "cpu"), Allocation(1, "there", 500, 10**8, "cpu"))
+    waiting, running = owned(job(1)), owned(job(2))
+    running = running.with_status(state=TaskState.RUNNING, allocations=held)
+    put(store, job(1), job(2), waiting, running)
+
+    assert fresh(store).held() == list(held)
 
 
 def test_it_takes_over_its_own_commits_without_reading_them_back(store: Store) -> None:

@@ -17,6 +17,15 @@ ENTRY_VARIABLES = (
     "RAY_AUTH_TOKEN_PATH",
 )
 
+# What each node's Ray is started with, the head's before all: Ray reads its settings from there.
+RAY_SETTINGS: Mapping[str, str] = {
+    # A raylet that was killed is noticed after five looks, each a second apart and a second long: 10 s at most.
+    "RAY_health_check_initial_delay_ms": "0",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "5",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class RayAddress:

@@ -14,13 +14,12 @@ from lepton_ai.backends.ray_runtime.agent import Told
 from lepton_ai.backends.ray_runtime.connection import Connection
 from lepton_ai.backends.ray_runtime.groups import Groups
 from lepton_ai.backends.ray_runtime.watch import Watch
-from lepton_ai.errors import LeptonError
+from lepton_ai.errors import LeptonError, Unavailable
 from lepton_ai.kernel.runtime import ReplicaOrder
 from lepton_ai.types.node import Hardware
 from lepton_ai.types.task import Replica
 
 LAUNCHERS = 8  # a start is 5 ms of waiting for Ray; a node that hangs holds one of them for some seconds
-GROUP_SECONDS = 2.0  # setting resources aside takes 2 ms, or a retry of Ray's: 1 s at most
 START_SECONDS = 120.0  # a bundle of 512 MB over a line of 100 Mbit/s takes 45 s
 BLOBS_KEPT = 16  # in Ray's object store, so that an array's bundle is put there once
 _log = logging.getLogger(__name__)
@@ -28,12 +27,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Pending:
-    """One order. Once the agent has taken it, `seen_from` says from which news on it is told of."""
+    """One order. Once the agent has taken it, `seen_from` says from which of its news on the replica is told of."""
 
     order: ReplicaOrder
     replica: Replica
     seen_from: tuple[str, int] | None = None
     is_stopped: bool = False
+    error: LeptonError | None = None  # why it did not come through; told to whoever gives the order again
 
 
 class Orders:
@@ -48,14 +48,14 @@ class Orders:
         self._changed = changed
         self._lock = threading.Lock()
         self._pending: dict[str, Pending] = {}
-        self._refused: dict[str, LeptonError] = {}
+        self._blob_lock = threading.Lock()  # a blob of 512 MB takes a second, in which nobody else shall wait
         self._blobs: OrderedDict[str, Any] = OrderedDict()
         self._launchers = ThreadPoolExecutor(LAUNCHERS, thread_name_prefix="ray-launch")
 
     def replicas(self) -> Mapping[str, Replica]:
         """Return the replicas that are on their way."""
         with self._lock:
-            return {replica_id: one.replica for replica_id, one in self._pending.items()}
+            return {replica_id: one.replica for replica_id, one in self._pending.items() if one.error is None}
 
     def get(self, replica_id: str) -> Pending | None:
         with self._lock:
@@ -64,9 +64,11 @@ class Orders:
     def send(self, order: ReplicaOrder, watch: Watch, hardware: Callable[[str], Hardware | None]) -> None:
         """Begin to carry `order` out, unless it is on its way; raises why the last try failed, once."""
         with self._lock:
-            if refused := self._refused.pop(order.replica_id, None):
-                raise refused
-            if order.replica_id in self._pending:
+            known = self._pending.get(order.replica_id)
+            if known is not None and known.error is not None:
+                del self._pending[order.replica_id]
+                raise known.error
+            if known is not None:
                 return
             pending = Pending(order, Replica(rank=order.rank, node=order.allocation.node))
             self._pending[order.replica_id] = pending
@@ -97,10 +99,6 @@ class Orders:
             return  # Its node told of its end, or is gone.
         try:
             group = self._groups.hold(order, hardware)
-            if not self._groups.wait(group, GROUP_SECONDS):
-                self._tell(pending, f"Waiting until Ray sets aside what it holds on {node}: others are using it.")
-                self._launchers.submit(self._carry_out, pending, watch, hardware)
-                return
             if pending.is_stopped:
                 return  # Its node tells of it once the stop has come through.
             agent = watch.agent(node)
@@ -111,11 +109,10 @@ class Orders:
             with self._lock:
                 pending.seen_from = taken
         except LeptonError as error:
-            with self._lock:
-                self._refused[order.replica_id] = error
-            self._drop(pending)
-        except RuntimeError:
-            return  # The launchers were shut down: the next core gives the order again.
+            self._fail(pending, error)
+        except Exception as error:  # a mistake of ours must not leave the replica on its way for ever
+            _log.exception("an order was not carried out", extra={"replica": order.replica_id})
+            self._fail(pending, Unavailable(f"The order could not be carried out: {type(error).__name__}."))
 
     def _lacking(self, order: ReplicaOrder, agent: Any, node: str) -> Mapping[str, Any]:
         """Return references to those blobs that the order needs and its node does not have."""
@@ -126,7 +123,7 @@ class Orders:
         return {digest: self._reference(digest) for digest in missing}
 
     def _reference(self, digest: str) -> Any:
-        with self._lock:
+        with self._blob_lock:
             if digest not in self._blobs:
                 with self._open_blob(digest) as file:
                     self._blobs[digest] = self._connection.put(file.read())
@@ -135,15 +132,9 @@ class Orders:
             self._blobs.move_to_end(digest)
             return self._blobs[digest]
 
-    def _tell(self, pending: Pending, sentence: str) -> None:
+    def _fail(self, pending: Pending, error: LeptonError) -> None:
         with self._lock:
-            pending.replica = pending.replica.replace(sentence=sentence)
-        self._changed()
-
-    def _drop(self, pending: Pending) -> None:
-        with self._lock:
-            if self._pending.get(pending.order.replica_id) is pending:
-                del self._pending[pending.order.replica_id]
+            pending.error = error
         self._changed()
 
 

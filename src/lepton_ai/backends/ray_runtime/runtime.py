@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from lepton_ai.backends.ray_runtime.address import RayAddress
 from lepton_ai.backends.ray_runtime.agent import Told
 from lepton_ai.backends.ray_runtime.amounts import Drift, bundle, drifts
+from lepton_ai.backends.ray_runtime.audit import Audit
 from lepton_ai.backends.ray_runtime.connection import Connection
 from lepton_ai.backends.ray_runtime.groups import Groups
 from lepton_ai.backends.ray_runtime.orders import Orders
@@ -29,10 +30,18 @@ _log = logging.getLogger(__name__)
 class RayRuntime:
     """The `Runtime` of a cluster. `open_blob` gives bundles and calls; a node gets those that it lacks through Ray.
 
+    `held` says what the platform's tasks hold, which Ray's books are compared with from time to time.
     A new one takes over what an earlier one left running. Raises Unavailable if the cluster does not answer.
     """
 
-    def __init__(self, where: RayAddress, open_blob: Callable[[str], BinaryIO], *, log_bytes_max: int) -> None:
+    def __init__(
+        self,
+        where: RayAddress,
+        open_blob: Callable[[str], BinaryIO],
+        held: Callable[[], Collection[Allocation]],
+        *,
+        log_bytes_max: int,
+    ) -> None:
         self._wakes: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._told: dict[str, Told] = {}
@@ -47,6 +56,8 @@ class RayRuntime:
         with self._first_news:
             # The kernel takes a node that is not told of for lost, and what runs there with it.
             self._first_news.wait_for(lambda: self._told.keys() >= self._watch.names().keys(), FIRST_NEWS_SECONDS)
+        self._audit = Audit(lambda: self.drifts(held()))
+        self._audit.begin()
 
     def start(self, order: ReplicaOrder) -> None:
         """Begin to start the replica; raises Unavailable for a node that is gone, and why an earlier try failed."""
@@ -130,6 +141,7 @@ class RayRuntime:
 
     def close(self) -> None:
         """Let go of the cluster: replicas, agents and groups stay, and the next runtime finds them."""
+        self._audit.close()
         self._orders.close()
         self._watch.close()
         self._connection.close()

@@ -1,4 +1,4 @@
-"""A real Ray cluster on this machine: a head and two more raylets of unlike resources, with token authentication."""
+"""A real Ray cluster on this machine: a head and two more raylets of unlike resources, which want a token of all."""
 
 from __future__ import annotations
 
@@ -16,28 +16,17 @@ from pathlib import Path
 
 import psutil
 
-from lepton_ai.backends.ray_runtime.address import RayAddress
+from lepton_ai.backends.ray_runtime.address import RAY_SETTINGS, RayAddress
 from lepton_ai.backends.ray_runtime.amounts import HARDWARE_FILE, NODE_LABEL, declared
 from lepton_ai.node.replica_folder import ReplicaFolder
 from lepton_ai.types.node import Device, Hardware
 
 PATIENCE_SECONDS = 90.0
 STARTED = "Ray runtime started."
-SETTINGS = {
-    # A raylet that was killed is noticed after five looks, each a second apart and a second long: 10 s at most.
-    "health_check_initial_delay_ms": "0",
-    "health_check_period_ms": "1000",
-    "health_check_timeout_ms": "1000",
-    "health_check_failure_threshold": "5",
-    # A group that finds no room, because Ray has not yet booked what an earlier one gave back, is tried again so soon.
-    "gcs_create_placement_group_retry_min_interval_ms": "10",
-    "gcs_create_placement_group_retry_max_interval_ms": "50",
-    "raylet_report_resources_period_milliseconds": "20",
-}
 SIMULATED = Device(id="sim-0", index=0, vendor="simulated", kind="simulated-x1", model="simulated accelerator")
 
 
-def hardware(threads: int, *devices: Device) -> Hardware:
+def _hardware(threads: int, *devices: Device) -> Hardware:
     return Hardware(
         cpu_model="test",
         architecture="x86_64",
@@ -50,7 +39,7 @@ def hardware(threads: int, *devices: Device) -> Hardware:
     )
 
 
-NODES = {"alpha": hardware(4), "beta": hardware(2, SIMULATED), "gamma": hardware(1)}
+NODES = {"alpha": _hardware(4), "beta": _hardware(2, SIMULATED), "gamma": _hardware(1)}
 
 
 def entry(folder: Path) -> Mapping[str, str]:
@@ -63,12 +52,12 @@ def entry(folder: Path) -> Mapping[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
-        **{f"RAY_{name}": value for name, value in SETTINGS.items()},
+        **RAY_SETTINGS,
     }
 
 
-class Cluster:
-    """The processes of the cluster. Each node has a state folder of its own below `folder`."""
+class LocalRayCluster:
+    """The processes of the cluster. Each node has a state folder of its own below `folder`, whose path is short."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
