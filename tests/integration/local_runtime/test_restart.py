@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.node.log_reader import read_log
 from lepton_ai.node.replica_folder import Facts, ReplicaFolder
+from lepton_ai.types.node import NodeUse
 from lepton_ai.types.task import ExitKind, ReplicaState
-from tests.integration.local_runtime.machine import Machine, is_alive, wait_for
+from tests.integration.local_runtime.machine import HARDWARE, Machine, is_alive, order_of, wait_for
 
 ROOT = Path(__file__).parents[3]
 WAIT_FOR_GO = "echo began >> ../../../../marks; echo ready; while [ ! -e go ]; do sleep 0.02; done; echo went; exit 7"
@@ -120,6 +122,22 @@ def test_two_cores_that_start_the_same_replica_run_it_once(
     kinds = [core.exit_of(f"a-{number}").kind for core in (first, second) for number in range(20)]
     assert set(kinds) == {ExitKind.SUCCEEDED}
     assert sorted(map(int, (tmp_path / "marks").read_text().split())) == list(range(20))
+
+
+def test_a_replica_on_a_leash_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    node = LocalNode("here", HARDWARE, NodeUse)
+    with subprocess.Popen(["sleep", "1000"]) as holder:
+        runtime = LocalRuntime(tmp_path / "runtime", node, leash=holder.pid)
+        runtime.start(order_of("a", "sleep", "1000"))
+        wait_for(lambda: runtime.replicas()["a"].state is ReplicaState.RUNNING)
+        holder.kill()
+    wait_for(lambda: runtime.replicas()["a"].state is ReplicaState.EXITED)
+    runtime.start(order_of("b", "sleep", "1000"))
+    wait_for(lambda: runtime.replicas()["b"].state is ReplicaState.EXITED)
+
+    exits = [replica.exit for replica in runtime.replicas().values()]
+    assert [found.kind for found in exits if found] == [ExitKind.LOST] * 2
+    runtime.close()
 
 
 @pytest.mark.parametrize("fixture", ["machine", "watched_machine"])

@@ -17,6 +17,7 @@ from lepton_ai.sdk.bundle import pack
 from lepton_ai.testing.ray_cluster import NODES, LocalRayCluster
 from lepton_ai.types.resources import DeviceShare
 from lepton_ai.types.task import ExitKind, ReplicaState
+from tests.integration.local_runtime.machine import is_alive
 from tests.integration.ray_runtime.nodes import Nodes, on, order_of, wait_for
 
 pytestmark = pytest.mark.slow
@@ -221,12 +222,18 @@ def test_a_killed_supervisor_leaves_a_lost_replica(nodes: Nodes) -> None:
 
 
 def test_a_node_whose_raylet_is_killed_is_gone_with_what_ran_there_and_comes_back(nodes: Nodes) -> None:
-    replica_id = nodes.start("gamma", "sleep", "1000")
+    replica_id = nodes.start("gamma", "sh", "-c", "echo $$; sleep 1000")
     elsewhere = nodes.start("alpha", "sleep", "1000")
-    nodes.wait_for_state(replica_id, ReplicaState.RUNNING)
     nodes.wait_for_state(elsewhere, ReplicaState.RUNNING)
+    pid = int(nodes.wait_for_log(replica_id, "\n"))
+    # One that the agent of now did not start itself: what an agent started, Ray ends with it.
+    agent = nodes.cluster.agent("gamma")
+    agent.kill()
+    wait_for(lambda: nodes.cluster.has_agent("gamma") and nodes.cluster.agent("gamma").pid != agent.pid)
+    assert is_alive(pid)
 
     nodes.cluster.kill_node("gamma")
+    wait_for(lambda: not is_alive(pid))
     wait_for(lambda: "gamma" not in {node.name for node in nodes.runtime.nodes()})
     assert replica_id not in nodes.runtime.replicas()
     with pytest.raises(Unavailable, match="gamma"):

@@ -41,6 +41,7 @@ class Setting:
     prepared: str
     bin_folder: Path | None  # of its virtual environment
     log_bytes_max: int
+    leash: int = 0  # the process with which the replica ends, if there is one
 
 
 def build_launch(order: ReplicaOrder, setting: Setting) -> Launch:
@@ -62,6 +63,7 @@ def build_launch(order: ReplicaOrder, setting: Setting) -> Launch:
             "watched_memory_bytes": plan.watched_memory_bytes,
             "watched_processes": plan.watched_processes,
             "rlimits": list(plan.rlimits),
+            "leash": setting.leash,
         }
     )
 

@@ -5,6 +5,7 @@ Ray restarts the actor whenever its process dies; the replicas belong to their s
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +56,13 @@ class NodeAgent:
         self._entry = entry_environment(context.gcs_address)
         sample = SteadyUse(UseSampler(hardware)).sample
         node = LocalNode(name, hardware, sample, address=ray.util.get_node_ip_address())
-        self._runtime = LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=log_bytes_max)
+        self._runtime = LocalRuntime(
+            home.runtime,
+            node,
+            prepare=preparer.prepare,
+            log_bytes_max=log_bytes_max,
+            leash=os.getppid(),  # the raylet: once it is gone, the kernel starts elsewhere what ran here
+        )
         self._life = uuid.uuid4().hex
         self._count = 0
         self._changed = threading.Condition()

@@ -18,7 +18,7 @@ class Launch:
     `facts` is the core's part of the claim, a JSON object. `prepared` is a folder that becomes the working directory,
     or empty. A time-out of 0 means none. `groups` are control groups as (folder, ((file, value), ...), file to join
     by); `meters` maps "oom", "peak", "cpu", "kill" and "procs" to files. The watch limits are 0 where a control group
-    holds the resource; `rlimits` are (resource, soft) pairs.
+    holds the resource; `rlimits` are (resource, soft) pairs. `leash` is a process with which the replica ends, or 0.
     """
 
     replica_id: str
@@ -35,6 +35,7 @@ class Launch:
     watched_memory_bytes: int
     watched_processes: int
     rlimits: list[tuple[int, int]]
+    leash: int
 
     def __init__(self, fields: dict[str, object]) -> None:
         if differing := fields.keys() ^ Launch.__annotations__.keys():

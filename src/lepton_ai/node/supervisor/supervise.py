@@ -15,6 +15,7 @@ EXIT_UNABLE = 75  # the folder cannot be written: nothing was started
 READ_BYTES = 65536  # what a pipe holds
 DRAIN_BYTES_MAX = 1 << 20
 FD_MAX = 65536
+LEASH_GONE = "Its node left the cluster, which may have started it elsewhere."
 
 
 def main() -> None:
@@ -134,10 +135,14 @@ class _Supervision:
         poll = select.poll()
         poll.register(output, select.POLLIN)
         poll.register(wake, select.POLLIN)
+        leash = self._take_leash(poll)
         while not self._is_over():
             for fd, _ in poll.poll(self._pause_milliseconds()):
                 if fd == wake:
                     self._hear(os.read(wake, 4096))
+                elif fd == leash:
+                    poll.unregister(leash)
+                    self._end("lost", LEASH_GONE, 0.0)
                 elif data := os.read(output, READ_BYTES):
                     log.append(data)
                 else:
@@ -147,6 +152,18 @@ class _Supervision:
         os.set_blocking(output, False)
         _drain(output, log)
         log.close()
+
+    def _take_leash(self, poll: "select.poll") -> int:
+        """Follow the process that the replica ends with; return what `poll` names it by, or -1 if there is none."""
+        if not self._launch.leash:
+            return -1
+        try:
+            leash = os.pidfd_open(self._launch.leash)
+        except OSError:
+            self._end("lost", LEASH_GONE, 0.0)
+            return -1
+        poll.register(leash, select.POLLIN)
+        return leash
 
     def _is_over(self) -> bool:
         """Reap ended orphans; tell whether the command itself has ended, without reaping it: its number stays ours."""
