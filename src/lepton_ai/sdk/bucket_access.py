@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from lepton_ai.errors import IntegrityFailed
+from lepton_ai.errors import Forbidden, IntegrityFailed
 from lepton_ai.sdk.collection import Collection, read
 from lepton_ai.sdk.connection import Call
 from lepton_ai.sealing.header import DataKey, Place
@@ -48,10 +49,8 @@ class BucketAccess:
         """Return the key to seal with now."""
         with self._lock:
             if self._data_key is None or self._ends_at < time.monotonic():
-                key = self._ask("write").data_key
-                assert key is not None
-                self._data_key = DataKey(base64.b64decode(key.wrapped), base64.b64decode(key.plain))
-                self._plain[self._data_key.wrapped] = self._data_key.plain
+                self._ask("write")
+            assert self._data_key is not None
             return self._data_key
 
     def plain_key(self, wrapped: bytes, name: str) -> bytes:
@@ -71,9 +70,12 @@ class BucketAccess:
 
     def _granted(self) -> Grant:
         with self._lock:
-            if self._grant is None or self._ends_at < time.monotonic():
-                return self._ask("read")
-            return self._grant
+            if self._grant is not None and self._ends_at >= time.monotonic():
+                return self._grant
+            if self._data_key is not None:  # some thread may be in the middle of a put
+                with contextlib.suppress(Forbidden):
+                    return self._ask("write")
+            return self._ask("read")
 
     def _ask(self, access: str) -> Grant:
         from lepton_ai.object_store.opening import OpenStore
@@ -83,7 +85,9 @@ class BucketAccess:
         grant = read(Grant, self._collection.connection.fetch(Call("POST", path, key=access)))
         if self._grant is None or self._grant.target != grant.target:
             self._store = OpenStore(grant.target)
-        self._grant, self._data_key = grant, None
+        self._grant, self._data_key = grant, _data_key_of(grant)
+        if self._data_key is not None:
+            self._plain[self._data_key.wrapped] = self._data_key.plain
         self._ends_at = time.monotonic() + grant.lifetime.total_seconds()
         return grant
 
@@ -95,3 +99,8 @@ class BucketAccess:
             key="keys",
         )
         return base64.b64decode(read(PlainKeys, self._collection.connection.fetch(call)).plain[0])
+
+
+def _data_key_of(grant: Grant) -> DataKey | None:
+    key = grant.data_key
+    return None if key is None else DataKey(base64.b64decode(key.wrapped), base64.b64decode(key.plain))
