@@ -55,16 +55,27 @@ def list_objects(context: typer.Context, where: Where, recursive: Recursive = Fa
 
 
 @app.command("cp")
-def copy(context: typer.Context, source: Source, target: Target, recursive: Recursive = False) -> None:
+def copy(
+    context: typer.Context,
+    source: Source,
+    target: Target,
+    recursive: Recursive = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With -r, leave out what is there already with the same size.")
+    ] = False,
+) -> None:
     """Copy files into a bucket, out of it, or between buckets.
 
     \b
     Example:
       lepton storage cp model.onnx bucket://models/digits/
       lepton storage cp -r bucket://datasets/digits data
+      lepton storage cp -r --resume data bucket://datasets/digits
     """
     session = session_of(context)
-    copied, size = _copy(session.connect(), source, target, recursive=recursive)
+    if resume and not recursive:
+        raise typer.BadParameter("--resume goes with --recursive: one object is copied whole or not at all.")
+    copied, size = _copy(session.connect(), source, target, recursive=recursive, resume=resume)
     if session.is_json:
         print_json({"copied": copied, "bytes": size})
         return
@@ -155,10 +166,12 @@ def print_object(context: typer.Context, where: Where) -> None:
     sys.stdout.buffer.flush()
 
 
-def _copy(client: LeptonAI, source: str, target: str, *, recursive: bool) -> tuple[int, int]:
-    from lepton_ai.sdk.copying import carry_out, parse_place, plan_copies
+def _copy(client: LeptonAI, source: str, target: str, *, recursive: bool, resume: bool = False) -> tuple[int, int]:
+    from lepton_ai.sdk.copying import carry_out, parse_place, plan_copies, still_missing
 
     copies = plan_copies(client, parse_place(source), parse_place(target), recursive=recursive)
+    if resume:
+        copies = still_missing(client, copies, parse_place(target))
     expected, done = sum(one.size for one in copies), 0
 
     def told(more: int) -> None:

@@ -71,10 +71,21 @@ def plan_copies(buckets: Buckets, source: Place, target: Place, *, recursive: bo
     return [Copy(one, _target(target, relative, recursive=recursive), size) for one, relative, size in found]
 
 
+def still_missing(buckets: Buckets, copies: Sequence[Copy], target: Place) -> Sequence[Copy]:
+    """Return the copies but those whose target is there already with the same size: what an earlier run left to do."""
+    if isinstance(target, Address):
+        listed = buckets.bucket(target.bucket).list(target.name)
+        sizes: dict[Place, int] = {Address(target.bucket, entry.name): entry.size for entry in listed}
+    else:
+        files = [one.target for one in copies if isinstance(one.target, Path) and one.target.is_file()]
+        sizes = {file: file.stat().st_size for file in files}
+    return [one for one in copies if sizes.get(one.target) != one.size]
+
+
 def carry_out(buckets: Buckets, copies: Iterable[Copy], told: Callable[[int], None]) -> None:
     """Make the copies, several at once; `told` hears of every so many bytes more. The first failure ends it.
 
-    What was copied before stays, each object whole: the same command again brings the rest.
+    What was copied before stays, each object whole: `still_missing` tells the rest.
     """
     lock = Lock()
 

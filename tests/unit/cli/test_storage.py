@@ -84,6 +84,21 @@ def test_folders_go_up_and_come_down_whole(shell: Shell) -> None:
     assert (shell.folder / "out" / "b" / "d").read_text() == "in/b/d"
 
 
+def test_a_copy_that_broke_off_is_resumed_with_what_is_missing(shell: Shell) -> None:
+    for name in ("in/a", "in/b", "in/c"):
+        shell.file(name, name)
+    up = ("storage", "cp", "-r", "--resume", str(shell.folder / "in"), "bucket://data/up")
+    shell.client.bucket("data").put("up/a", b"in/a")
+    shell.client.bucket("data").put("up/b", b"of another size")
+    assert shell.type(*up).stdout == "2 objects copied, 8 B.\n"
+    assert shell.type(*up).stdout == "0 objects copied, 0 B.\n"
+    shell.file("out/c", "in/c")
+    down = ("storage", "cp", "-r", "--resume", "bucket://data/up", str(shell.folder / "out"))
+    assert shell.type(*down).stdout == "2 objects copied, 8 B.\n"
+    assert (shell.folder / "out" / "b").read_text() == "in/b"
+    assert shell.type("storage", "cp", "--resume", shell.file("d"), "bucket://data/").exit_code == 2
+
+
 def test_objects_are_copied_between_buckets(shell: Shell) -> None:
     shell.client.buckets.create("more")
     shell.client.bucket("data").put("a", bytes(9 * MIB))
