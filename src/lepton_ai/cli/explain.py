@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lepton_ai.types.explanation import Candidate, CountedReason, Explanation
 
 app = typer.Typer()
-RULED_OUT = {"size": "too small", "device": "without the device", "label": "without the label"}
+RULED_OUT = {"size": "too small", "device": "without the device", "label": "without the label", "cost": "too dear"}
 
 
 @app.command("explain")
@@ -66,7 +66,7 @@ def _ruled_out(one: CountedReason) -> str:
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:
-    lacks = ", ".join(f"{each.nodes} without {each.lack}" for each in candidate.lacks)
+    lacks = ", ".join(f"{each.nodes} without free {each.lack}" for each in candidate.lacks)
     return (
         candidate.resource_class,
         f"{candidate.expected_seconds:.1f}s",

@@ -30,7 +30,7 @@ def test_the_reason_the_place_in_the_queue_and_each_class_are_told(platform: Fak
     shown = " ".join(run(platform, "explain", "train").stdout.split())
     assert "needs 2 GPUs; 1 is free" in shown
     assert "2 of 5" in shown
-    assert "nvidia-h100-80gb 14.0s 20.0s measured 7 1/3 2 without memory" in shown
+    assert "nvidia-h100-80gb 14.0s 20.0s measured 7 1/3 2 without free memory" in shown
     assert "Node vm: has room for 1 of 2" in shown
     assert "weight 1.25" in shown
 
@@ -41,8 +41,9 @@ def test_json_is_the_explanation_of_the_api(platform: FakePlatform) -> None:
 
 
 def test_nodes_that_are_ruled_out_are_counted_by_why(platform: FakePlatform) -> None:
-    excluded = [{"lack": "size", "nodes": 1}, {"lack": "device", "nodes": 3}, {"lack": "cordoned", "nodes": 2}]
+    lacks = {"size": 1, "device": 3, "cordoned": 2, "cost": 4}
+    excluded = [{"lack": lack, "nodes": nodes} for lack, nodes in lacks.items()]
     platform.on("GET", f"{JOBS}/train", ok(job()))
     platform.on("GET", f"{JOBS}/job-1/explain", ok(EXPLANATION | {"excluded": excluded}))
     shown = " ".join(run(platform, "explain", "train").stdout.split())
-    assert "Ruled out: 1 node too small, 3 nodes without the device, 2 nodes cordoned" in shown
+    assert "Ruled out: 1 node too small, 3 nodes without the device, 2 nodes cordoned, 4 nodes too dear" in shown
