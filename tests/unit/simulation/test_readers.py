@@ -109,6 +109,12 @@ def test_each_task_is_of_the_project_that_the_trace_names(tmp_path: Path, text: 
     assert [task.project for task in read(tmp_path, text).tasks] == projects
 
 
+def test_a_slurm_job_without_nodes_counts_as_one_node(tmp_path: Path) -> None:
+    row = "1|2026-03-01T08:00:00|2026-03-01T08:00:00|60|CANCELLED by 1000|cpu=4,mem=4G,node=0\n"
+    found = read(tmp_path, "JobID|Submit|Start|ElapsedRaw|State|ReqTRES\n" + row)
+    assert [task.demand.size for task in found.tasks] == [1]
+
+
 def test_slurm_rows_that_cannot_be_replayed_are_counted_by_reason(tmp_path: Path) -> None:
     assert read(tmp_path, SACCT).skipped == {
         "never started": 1, "no positive duration": 1, "still running": 1, "steps of jobs, whose jobs are taken": 1,
@@ -194,6 +200,7 @@ def test_openb_nodes_are_read_with_their_devices(tmp_path: Path) -> None:
         ("n-1,64000,1,2,P100\nn-1,64000,1,2,P100\n", "1 nodes have the name of another"),
         ("n-1,many,1,2,P100\n", "line 2: cpu_milli 'many' is not thousandths of a CPU."),
         ("n-1,64000,1,99,P100\n", "line 2: gpu '99' is more than the 64 devices"),
+        ("n-1,64000,1e15,2,P100\n", "line 2: memory_mib '1e15' is more than 8,589,934,592 MiB"),
     ],
 )
 def test_a_node_list_that_is_wrong_is_refused(tmp_path: Path, lines: str, message: str) -> None:

@@ -36,6 +36,7 @@ def cell(text: str) -> Row:
         ("0,1,-2,a\n", "trace.csv line 2: num_gpus '-2' is not a number of GPUs."),
         ("0,1,nan,a\n", "trace.csv line 2: num_gpus 'nan' is not a number of GPUs."),
         ("0,1,1e12,a\n", "trace.csv line 2: num_gpus '1e12' is more than 4096 nodes of 8."),
+        ("0,1,999999999999989,a\n", "num_gpus '999999999999989' is more than 4096 nodes of 8."),
         ("0,1,1\n", "trace.csv line 2: it has 3 columns, the first line 4."),
         ('0,1,1,"' + "a" * 140_000 + "\n", "trace.csv line 2 has more than 131,072 characters."),
         ("", "trace.csv has no task that can be replayed"),

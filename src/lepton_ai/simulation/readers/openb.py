@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from lepton_ai.kernel.scheduling.snapshot import Demand, DeviceView, NodeView
 from lepton_ai.simulation.readers.rows import Row, Table, too_many_devices
 from lepton_ai.simulation.trace import TraceTask
+from lepton_ai.types.quantity import BYTES_MAX
 from lepton_ai.types.resources import ACCELERATORS_MAX, WHOLE_DEVICE_MILLI, AcceleratorRequest
 
 NAME = "openb"
@@ -49,7 +50,10 @@ def read_nodes(table: Table) -> list[NodeView]:
         name, model = row.text("sn")[:128] or f"node-{row.line:05}", row.text("model").lower()
         devices = tuple(DeviceView(f"{name}-{index}", model or "gpu", 0) for index in range(count))
         cpu = round(row.amount("cpu_milli", "thousandths of a CPU"))
-        nodes.append(NodeView(name, "cpu", cpu, round(row.amount("memory_mib", "MiB of memory") * MIB), devices))
+        memory = round(row.amount("memory_mib", "MiB of memory") * MIB)
+        if memory > BYTES_MAX:
+            raise row.wrong("memory_mib", f"is more than {BYTES_MAX // MIB:,} MiB, the most that a node may have")
+        nodes.append(NodeView(name, "cpu", cpu, memory, devices))
     return nodes
 
 

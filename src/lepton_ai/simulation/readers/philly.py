@@ -59,6 +59,9 @@ def _task(row: Row, names: Mapping[str, str], devices_each: int) -> TraceTask:
         return names.get(name, name)
 
     gpus = row.count(title("num_gpus"), "a number of GPUs")
+    most = max(min(devices_each, ACCELERATORS_MAX), 1)
+    if gpus > GANG_MAX * most:  # to look for equal parts of a large prime takes for ever
+        raise row.wrong(title("num_gpus"), f"is more than {GANG_MAX} nodes of {most}")
     size, each = gang(gpus, devices_each)
     if size > GANG_MAX:
         raise row.wrong(title("num_gpus"), f"is more than {GANG_MAX} nodes of {each}")

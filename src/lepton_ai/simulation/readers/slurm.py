@@ -107,7 +107,8 @@ def _program(name: str) -> str:
 def _amounts(row: Row) -> _Amounts:
     column = next((name for name in ("ReqTRES", "AllocTRES") if row.text(name)), "")
     parts = _pairs(row, column) if column else {}
-    nodes = int(parts.get("node", "") or row.count("NNodes", "a number of nodes", 1) or 1)
+    nodes = int(parts.get("node", "")) if "node" in parts else row.count("NNodes", "a number of nodes", 1)
+    nodes = max(nodes, 1)  # jobs that were cancelled before they began are told with 0
     if nodes > GANG_MAX:
         raise row.wrong(column or "NNodes", f"has more than {GANG_MAX} nodes")
     cpus = float(parts["cpu"]) if "cpu" in parts else _cpus(row)
