@@ -22,8 +22,8 @@ class Settings:
 
     `home` is the state folder; `database` is a SQLAlchemy URL, empty for SQLite in the state folder; `address` and
     `port` are where the one HTTPS port listens, port 0 takes a free one. `storage` is where the objects of buckets lie:
-    "local" is a folder, "seaweedfs" a server that the platform runs. `ray_address` is the head of the Ray cluster
-    whose nodes the work runs on, as `host:port`; empty runs it on this machine.
+    "local" is a folder, "seaweedfs" a server that the platform runs. `ray_address` is the head of the Ray cluster whose
+    nodes the work runs on, as `host:port`; empty runs it on this machine.
     """
 
     home: Path

@@ -125,9 +125,8 @@ def test_two_cores_that_start_the_same_replica_run_it_once(
 
 
 def test_a_replica_on_a_leash_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
-    node = LocalNode("here", HARDWARE, NodeUse)
     with subprocess.Popen(["sleep", "1000"]) as holder:
-        runtime = LocalRuntime(tmp_path / "runtime", node, leash=holder.pid)
+        runtime = LocalRuntime(tmp_path / "runtime", LocalNode("here", HARDWARE, NodeUse, leash=holder.pid))
         runtime.start(order_of("a", "sleep", "1000"))
         wait_for(lambda: runtime.replicas()["a"].state is ReplicaState.RUNNING)
         holder.kill()

@@ -45,13 +45,13 @@ class LocalNode:
     sample_use: Callable[[], NodeUse]
     address: str = "127.0.0.1"
     limits: Limits | None = None
+    leash: int = 0  # the process with which everything ends that is started here, if there is one
 
 
 class LocalRuntime:
     """The `Runtime` of one machine; `folder` holds everything that it needs to remember.
 
     A new one takes over whatever an earlier one left running in the same folder; only one may use a folder at a time.
-    What it starts ends together with the process `leash`, if there is one.
     """
 
     def __init__(
@@ -62,12 +62,10 @@ class LocalRuntime:
         prepare: Prepare = prepare_nothing,
         log_bytes_max: int = LOG_BYTES_MAX,
         clock: Clock | None = None,
-        leash: int = 0,
     ) -> None:
         self._node = node
         self._prepare = prepare
         self._log_bytes_max = log_bytes_max
-        self._leash = leash
         self._clock = clock or SystemClock()
         self._wakes: list[Callable[[], None]] = []
         self._limits = node.limits or detect_limits(folder)
@@ -268,7 +266,9 @@ class LocalRuntime:
             ceiling = Ceiling(order.allocation.memory_bytes, order.allocation.cpu_milli, order.processes)
             port = self._roster.ports.take() if order.program.needs_port else 0
             plan = self._limits.plan(order.replica_id, ceiling)
-            setting = Setting(entry.folder.path, port, plan, prepared, bin_folder, self._log_bytes_max, self._leash)
+            setting = Setting(
+                entry.folder.path, port, plan, prepared, bin_folder, self._log_bytes_max, self._node.leash
+            )
             try:
                 spawned = spawn(build_launch(order, setting), entry.folder.path)
             except LeptonError:

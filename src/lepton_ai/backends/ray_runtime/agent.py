@@ -55,14 +55,9 @@ class NodeAgent:
         context = ray.get_runtime_context()
         self._entry = entry_environment(context.gcs_address)
         sample = SteadyUse(UseSampler(hardware)).sample
-        node = LocalNode(name, hardware, sample, address=ray.util.get_node_ip_address())
-        self._runtime = LocalRuntime(
-            home.runtime,
-            node,
-            prepare=preparer.prepare,
-            log_bytes_max=log_bytes_max,
-            leash=os.getppid(),  # the raylet: once it is gone, the kernel starts elsewhere what ran here
-        )
+        # The leash is the raylet: once it is gone, the kernel starts elsewhere what ran here.
+        node = LocalNode(name, hardware, sample, address=ray.util.get_node_ip_address(), leash=os.getppid())
+        self._runtime = LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=log_bytes_max)
         self._life = uuid.uuid4().hex
         self._count = 0
         self._changed = threading.Condition()
