@@ -24,7 +24,7 @@ class SecondTurns:
     def __init__(self, ranking: Ranking, scorer: Scorer) -> None:
         self._ranking = ranking
         self._by_kind, self._by_node = scorer.prices.by_kind, scorer.price_cells
-        self._key: dict[int, float] = {}  # by row: of the last turn, if that was not the first
+        self._key = ranking.second_turns
         self._later: list[tuple[float, float, str, int]] = []  # a heap: the highest key first
         self._is_flat = len(set(self._by_kind)) <= 1
 

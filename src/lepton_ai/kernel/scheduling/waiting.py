@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +182,7 @@ class Ranking:
     due: Sequence[float] = ()  # by project, of everything
     slack: Floats | None = None  # seconds that are left until it must start to be in time; None where nobody is due
     urgency: Floats | None = None  # what `weight` was multiplied by for the sake of that
+    second_turns: dict[int, float] = field(default_factory=dict)  # by row: the key of its last turn (see `SecondTurns`)
 
     def order(self, rows: Ints) -> list[int]:
         """Sort rows from the head of the queue: by key, then by age, then by id."""
@@ -237,4 +238,6 @@ class Ranking:
             terms |= {"weight": terms["weight"] / raised, "urgency": raised, "slack_seconds": float(self.slack[row])}
         if self.is_starving[row]:
             terms["starving"] = 1.0
+        if row in self.second_turns:
+            terms["index_second_turn"] = self.second_turns[row]
         return terms

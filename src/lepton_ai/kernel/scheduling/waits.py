@@ -20,6 +20,7 @@ from lepton_ai.kernel.scheduling.waiting import Ranking, Waiting
 from lepton_ai.kernel.scheduling.walk import Blocked
 
 EXACT_SHAPES_MAX = 64  # 64 shapes x 0.5 ms = 32 ms; shapes further back get the fluid estimate of `backlog`
+GIVES_WAY = "; a dearer kind had room, where others come before it"
 START_MAX_SECONDS = 10 * 366 * 86_400.0  # whoever has longer to wait is not promised a date
 
 
@@ -73,6 +74,8 @@ def waits_of(blocked: Sequence[Blocked], outlook: Outlook) -> tuple[Wait, ...]:
         if reservation is not None:
             terms["reserved_in_seconds"] = reservation.seconds
             sentence = _next_up(item, reservation, group, outlook)
+        if row in outlook.ranking.second_turns:
+            sentence += GIVES_WAY
         start = _start(item, text, outlook.now)
         waits.append(Wait(task_id, refusal, sentence, outlook.rank(row), start, terms))
     return tuple(waits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lepton_ai.kernel.scheduling.snapshot import Demand, Expectation, RunningTask, WaitingTask
 from lepton_ai.types.resources import AcceleratorRequest
-from tests.unit.kernel.scheduling.worlds import GB, NOW, node, places, plan_of, running, task
+from tests.unit.kernel.scheduling.worlds import GB, NOW, node, places, plan_of, running, task, wait_of
 
 MANY = node("many", 8, *["t4"] * 4)
 FEW = node("few", 8, "h100")
@@ -22,6 +22,21 @@ def busy(devices: int) -> list[RunningTask]:
 def test_the_one_that_needs_the_free_kind_goes_before_a_shorter_one_that_takes_any() -> None:
     queue = [taker("any", seconds=60), taker("picky", "h100", seconds=120)]
     assert places(plan_of([MANY, FEW], queue, busy(4))) == {"picky": ["few"]}
+
+
+def test_who_gives_way_is_told_so_with_the_index_that_it_had_there() -> None:
+    queue = [taker("any", seconds=60), taker("picky", "h100", seconds=120)]
+    plan = plan_of([MANY, FEW], queue, busy(4))
+    wait = wait_of(plan, "any")
+    assert wait.rank == 1
+    assert "a dearer kind had room, where others come before it" in wait.sentence
+    assert wait.terms["index_second_turn"] < plan.placements[0].terms["index"] < wait.terms["index"]
+
+
+def test_who_starts_at_its_second_turn_shows_the_index_that_it_had_there() -> None:
+    queue = [taker("any", seconds=60), task("large", 9, gpu=AcceleratorRequest(kind="h100"))]
+    terms = plan_of([MANY, FEW], [*queue, taker("picky", "h100", seconds=9000)], busy(4)).placements[0].terms
+    assert terms["index_second_turn"] < terms["index"]
 
 
 def test_the_one_that_takes_any_goes_first_if_it_is_shorter_by_more_than_the_kind_is_dearer() -> None:
