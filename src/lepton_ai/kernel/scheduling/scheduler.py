@@ -214,7 +214,7 @@ class Scheduler:
         walk = Walk(self._waiting, ranking, self._occupancy, victims)
         turns = Turns(self._waiting, ranking, shares, self.policy.fairness)
         turn = Turn(self._market, self._waiting, ranking)
-        turn.take_promised(walk, self._occupancy)
+        turn.take_promised(walk, self._occupancy, order)
         turn.decide(self._occupancy)
         walk.go(turns.of(turn.rows(order), lambda row: walk.is_idle(row, everyone)), everyone, turn.seats)
         turn.take(walk, self._occupancy, everyone)

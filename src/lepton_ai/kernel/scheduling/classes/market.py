@@ -61,6 +61,7 @@ class Market:
         self.assigned: dict[str, Assigned] = {}
         self.winners: list[str] = []  # who is to start or to move, first who gains most by it
         self.losers: set[str] = set()  # who runs and is to go
+        self.promised: set[str] = set()  # winners for whom others were stopped
         self.fixed: set[str] = set()  # who runs and has to stay
         self.line: list[tuple[str, int]] = []  # who is to wait, with each class; for what is left over
         self.newcomers: set[str] = set()  # who came since the last decision
@@ -108,6 +109,7 @@ class Market:
     def start(self, task_id: str, column: int, now: float) -> None:
         """Take note that a task that waited starts on a class within this pass."""
         self.members.start(task_id, column, now)
+        self.promised.discard(task_id)
 
     def drop(self, task_id: str, *, is_gone: bool) -> None:
         """Forget who takes part no longer; `is_gone` tells that it will not come back in the same pass."""
@@ -117,6 +119,7 @@ class Market:
             self._is_changed = True  # whether it took part or not: what it held may be free
             self.assigned.pop(task_id, None)
             self.losers.discard(task_id)
+            self.promised.discard(task_id)
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +156,7 @@ class Market:
         wants, runs = (classes != NONE) & (classes != rows.held), rows.held != NONE
         keen = [(bids[self.assigned[name].column] - self.assigned[name].gain, name) for name in _at(ids, wants)]
         self.winners = [name for _, name in sorted(keen)]
+        self.promised.intersection_update(self.winners)
         self.fixed = set(_at(ids, rows.is_fixed))
         self.losers = set(_at(ids, runs & (classes != rows.held)))
         waits = np.flatnonzero(classes == NONE)
@@ -164,6 +168,7 @@ class Market:
 
     def _forget_assignment(self) -> None:
         self.assigned, self.winners, self.losers, self.line = {}, [], set(), []
+        self.promised.clear()
 
     def admit(self, now: float) -> None:
         """Value those who came since the last decision, and put them at the end of the line."""

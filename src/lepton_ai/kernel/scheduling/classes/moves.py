@@ -55,10 +55,11 @@ class Moves:
         self._claims: list[Claim] = []
         self._scattered: set[tuple[int, int]] = set()  # groups and classes that have no room side by side
 
-    def begin(self) -> None:
+    def begin(self, *, only_promised: bool) -> None:
         """Let those start who were assigned a class on which there is room by now."""
         for member, column in self._keen():
-            self._begin(member, column)
+            if not only_promised or member.id in self._market.promised:
+                self._begin(member, column)
 
     def go(self) -> None:
         """Let those start, or claim room, who were assigned a class; then let others have what is left over."""

@@ -66,11 +66,15 @@ class Turn:
             self._market.reassign(occupancy.free, self._ranking.now)
             self._emptying = {member.held for member in self._market.leaving()}
 
-    def take_promised(self, walk: Walk, occupancy: Occupancy) -> None:
-        """Start those for whom others were stopped before anybody else takes their room."""
+    def take_promised(self, walk: Walk, occupancy: Occupancy, order: Sequence[int]) -> None:
+        """Start those for whom others were stopped before anybody else takes their room.
+
+        While all take part, also those who were merely assigned a class; otherwise these have their turn in the walk,
+        behind whoever is before them there and keeps room.
+        """
         if self._market.is_open:
             moves = Moves(self._market, occupancy.scorer, occupancy.free, self._ranking.now)
-            moves.begin()
+            moves.begin(only_promised=bool(self.rows(order)))
             self._begin(moves, walk)
 
     def take(self, walk: Walk, occupancy: Occupancy, told: Collection[int]) -> None:
@@ -85,7 +89,9 @@ class Turn:
         free = walk.ahead.room(kept).left
         moves = Moves(self._market, occupancy.scorer, free, self._ranking.now)
         moves.go()
-        self.preemptions = tuple([preemption_of(stop, self._market) for stop in moves.stops()])
+        stops = moves.stops()
+        self.preemptions = tuple([preemption_of(stop, self._market) for stop in stops])
+        self._market.promised |= {stop.for_task.id for stop in stops}
         self._begin(moves, walk)
         for row in told:
             if row not in self._begun and self._takes_part(row):

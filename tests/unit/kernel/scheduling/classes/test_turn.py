@@ -96,6 +96,20 @@ def test_a_task_that_takes_part_keeps_room_for_later_from_those_behind_it() -> N
     assert places(schedule(Snapshot(NOW, nodes, (long,), held))) == {"long": ["n0"]}
 
 
+def test_whoever_was_assigned_a_class_does_not_pass_one_that_keeps_room_there_in_a_later_plan() -> None:
+    scheduler = Scheduler(fleet(FAST, SLOW, devices=2))
+    for name, seconds in (("ends", 100.0), ("stays", 200.0)):
+        scheduler.submit(replace(trial(name, {FAST: seconds}), restart=None))
+    scheduler.submit(trial("unlike", {FAST: 900.0, SLOW: 1000.0}))
+    assert len(scheduler.plan(NOW).placements) == 3
+    scheduler.submit(replace(trial("old", {FAST: 50.0}, count=2, age=8 * 86_400.0), restart=None))
+    scheduler.submit(trial("long", {FAST: 10_000.0}))
+    scheduler.forget("ends")
+    assert [places(scheduler.plan(NOW + timedelta(seconds=s))) for s in (100, 101, 170, 171)] == [{}] * 4
+    scheduler.forget("stays")
+    assert places(scheduler.plan(NOW + timedelta(seconds=200))) == {"old": ["n0"]}
+
+
 def test_a_task_moves_to_a_better_class_that_became_free() -> None:
     blocker = trial("blocker", {FAST: 10.0, SLOW: 1e6})
     start = schedule(Snapshot(NOW, BOTH, (blocker, EAGER), ()))
