@@ -132,6 +132,7 @@ class Members:
         again = np.where(done > 0.0, (whole + done) / whole, left / whole)
         restart = np.array([member.restart_seconds for member in members])
         began = np.array([member.began for member in members])
+        is_new = np.array([member.running is None for member in members])  # starts in this very pass, if it runs
         afresh = np.where(runs, again, 1.0)[:, None] * given + restart[:, None]
         return Rows(
             weights=self._weights(members, np.where(runs, since, now), np.where(runs, whole, given.min(axis=1))),
@@ -139,7 +140,7 @@ class Members:
             seconds=seconds,
             afresh=afresh,
             held=held,
-            is_fixed=runs & (now - began < restart * self._policy.preemption_pause),
+            is_fixed=runs & (is_new | (now - began < restart * self._policy.preemption_pause)),
             waited=np.array([member.waited for member in members]) + np.where(runs, 0.0, passed),
             capacity=capacity,
         )

@@ -166,6 +166,17 @@ def test_room_that_is_being_made_is_nobody_elses() -> None:
     assert places(scheduler.plan(NOW)) == {"eager": ["n0"], "easy": ["n1"]}
 
 
+def test_nobody_is_stopped_in_the_plan_that_starts_it() -> None:
+    scheduler = _with(EASY, EAGER)
+    scheduler.forget("easy")
+    scheduler.submit(trial("keener", {FAST: 1000.0, SLOW: 90_000.0}, weight=100.0))
+    plan = scheduler.plan(NOW)
+    assert places(plan) == {"eager": ["n0"], "keener": ["n1"]}
+    assert [stop.task_id for stop in plan.preemptions] == []
+    later = scheduler.plan(NOW + timedelta(seconds=1))
+    assert {(stop.task_id, stop.for_task) for stop in later.preemptions} == {("eager", "eager"), ("keener", "keener")}
+
+
 def test_who_is_being_stopped_is_not_stopped_again_and_his_room_is_kept() -> None:
     scheduler = _with(EASY, EAGER)
     again = scheduler.plan(NOW + timedelta(seconds=1))
