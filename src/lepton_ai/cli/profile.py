@@ -71,8 +71,16 @@ def profile(
         typer.echo()
         _show_choices(found.choices)
     if not is_measured:
-        notice("Nothing was measured. Give it more time (--seconds), or let it write its steps to $LEPTON_PROGRESS.")
+        notice(f"Nothing was measured. {_next_step(found.probes)}")
         raise typer.Exit(1)
+
+
+def _next_step(probes: Sequence[ProbeResult]) -> str:
+    """Tell what to do after probes that measured nothing: more time is no help to a program that fails."""
+    failed = next((probe.job for probe in probes if probe.report.exit_code), None)
+    if failed is not None:
+        return f"See why it failed: lepton logs {failed}"
+    return "Give it more time (--seconds), or let it write its steps to $LEPTON_PROGRESS."
 
 
 def _probe_row(probe: ProbeResult) -> tuple[str, ...]:
