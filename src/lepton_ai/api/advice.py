@@ -77,7 +77,8 @@ def explain_routes(kind: type[AnyObject]) -> APIRouter:
         tasks = [thing] if isinstance(thing, Task) else gate.core.store.owned(Task, thing.id)
         shown = next((task for task in tasks if not task.is_final()), tasks[-1] if tasks else None)
         if not isinstance(shown, Task):
-            raise NotFound(f"The {kind.KIND} {name!r} has no task yet: {thing.status.reason}", hint="Ask again later.")
+            standing = Standing.ENDED if thing.is_final() else Standing.WAITING
+            return Explanation(task_id="", name=thing.name, standing=standing, reason=thing.status.reason)
         return _explain(gate, shown)
 
     return router

@@ -58,7 +58,7 @@ class Candidate(Model):
 class Explanation(Model):
     """Everything that decided about one task. `terms` are the few numbers that reproduce its place in the queue."""
 
-    task_id: str
+    task_id: str  # "" while its owner has made none, since it waits for others or sleeps
     name: str = ""
     standing: Standing
     reason: Reason

@@ -36,10 +36,11 @@ def test_a_waiting_job_is_explained_by_what_it_lacks(platform: Platform) -> None
     assert platform.get(f"{PROJECT}/tasks/{task.id}/explain").json()["reason"] == told["reason"]
 
 
-def test_what_has_no_task_yet_is_not_explained(platform: Platform) -> None:
+def test_what_has_no_task_yet_is_explained_by_its_own_reason(platform: Platform) -> None:
     platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
-    refused = platform.get(f"{JOBS}/train/explain")
-    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    told = platform.get(f"{JOBS}/train/explain").json()
+    reason = platform.get(f"{JOBS}/train").json()["status"]["reason"]
+    assert (told["name"], told["standing"], told["reason"]) == ("train", "waiting", reason)
 
 
 def test_what_has_ended_is_explained_by_its_end_and_its_place(platform: Platform) -> None:
