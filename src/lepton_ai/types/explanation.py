@@ -35,7 +35,7 @@ class CountedReason(Model):
 
 
 class Candidate(Model):
-    """One class of resource that could run the task. `cost` is expected_seconds x share: the least is the best buy.
+    """One class of resource that could run the task. `cost` is the mean of the seconds x share: the least is best.
 
     `earliest_start` is when the class has room if nothing else in the queue goes first; None: nobody knows.
     """
