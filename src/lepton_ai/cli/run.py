@@ -91,7 +91,15 @@ def _terms(preemptible: str | None) -> dict[str, object] | None:
     """Return how it may be preempted: `anew`, or it resumes from a checkpoint of its own, which takes so long."""
     if preemptible is None:
         return None
-    return {} if preemptible == "anew" else {"resumes": True, "restart": preemptible}
+    if preemptible == "anew":
+        return {}
+    from lepton_ai.types.quantity import parse_duration  # Late, for the sake of `lepton run --help`.
+
+    try:
+        return {"resumes": True, "restart": parse_duration(preemptible)}
+    except ValueError:
+        told = f"{preemptible!r} is neither 'anew' nor how long it takes to resume, such as 2m."
+        raise typer.BadParameter(told, param_hint="--preemptible") from None
 
 
 def _run(session: Session, request: TaskRequest, workdir: str, *, detach: bool) -> None:

@@ -69,7 +69,10 @@ def parse_due(value: Any) -> timedelta | datetime:
         except ValueError:
             raise ValueError(f"{value[:64]!r} is no moment: write 2026-05-01T18:00Z, or 2h from now") from None
     if not isinstance(value, datetime):
-        return parse_duration(value)
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            raise ValueError(f"{error}, or a moment: 2026-05-01T18:00Z") from None
     if value.tzinfo is None:
         raise ValueError(f"{value.isoformat()} has no time zone: write {value.isoformat(timespec='minutes')}Z for UTC")
     return value

@@ -139,10 +139,18 @@ def test_every_option_reaches_the_spec(platform: FakePlatform, tmp_path: Path) -
     assert spec["resources"]["accelerator"]["count"] == 2
 
 
-@pytest.mark.parametrize("words", [["--env", "A"], ["--env", "=b"], ["--gpu", "1", "--accelerator", "tpu:1"]])
+@pytest.mark.parametrize(
+    "words", [["--env", "A"], ["--env", "=b"], ["--gpu", "1", "--accelerator", "tpu:1"], ["--preemptible", "never"]]
+)
 def test_wrong_usage_is_told_before_anything_is_sent(platform: FakePlatform, words: list[str]) -> None:
     assert run(platform, "run", *HERE, *words, "--", "x").exit_code == 2
     assert not platform.requests
+
+
+def test_a_wrong_due_moment_names_both_forms(platform: FakePlatform) -> None:
+    result = run(platform, "run", *HERE, "--due", "yesterday", "--", "x")
+    assert result.exit_code == 1
+    assert "30s, 5m or 1h30m, or a moment: 2026-05-01T18:00Z" in result.output
 
 
 def test_a_wrong_amount_is_refused_before_the_folder_is_uploaded(platform: FakePlatform, work: Path) -> None:
