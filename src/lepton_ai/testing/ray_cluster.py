@@ -90,12 +90,13 @@ class LocalRayCluster:
             )
         self._wait_for_start(name)
 
-    def agent(self, name: str) -> psutil.Process:
-        """Return the process of a node's agent."""
-        return next(child for child in self.raylet(name).children() if "NodeAgent" in " ".join(child.cmdline()))
-
-    def has_agent(self, name: str) -> bool:
-        return any("NodeAgent" in " ".join(child.cmdline()) for child in self.raylet(name).children())
+    def agent(self, name: str) -> psutil.Process | None:
+        """Return the process of a node's agent, if it runs."""
+        for child in self.raylet(name).children():
+            with contextlib.suppress(psutil.Error):  # it may end in between
+                if "NodeAgent" in " ".join(child.cmdline()):
+                    return child
+        return None
 
     def supervisor(self, name: str, replica_id: str) -> int:
         claim = ReplicaFolder(self.folder / name / "runtime" / "replicas" / replica_id).claim()

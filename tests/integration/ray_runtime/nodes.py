@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -67,10 +69,20 @@ class Nodes:
         """Ray's nodes report what they gave back some milliseconds later."""
         wait_for(lambda: not self.runtime.drifts(held))
 
+    def is_stopped(self, replica_id: str) -> bool:
+        """Give the stop again, as the kernel does, until it has come through."""
+        self.runtime.stop(replica_id, timedelta(0))
+        return self.replica(replica_id).exit is not None
+
+    def kill_agent(self, node: str) -> None:
+        """Kill a node's agent, and wait until Ray has started another."""
+        agent = self.cluster.agent(node)
+        assert agent is not None
+        os.kill(agent.pid, signal.SIGKILL)
+        wait_for(lambda: self.cluster.agent(node) not in {None, agent})
+
     def end(self) -> None:
-        for replica_id in self.runtime.replicas():
-            self.runtime.stop(replica_id, timedelta(0))
-        wait_for(lambda: all(found.state is ReplicaState.EXITED for found in self.runtime.replicas().values()))
+        wait_for(lambda: all(self.is_stopped(replica_id) for replica_id in self.runtime.replicas()))
         self.runtime.close()
 
     def _open(self) -> RayRuntime:

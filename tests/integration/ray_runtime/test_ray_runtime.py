@@ -181,7 +181,7 @@ def test_orders_that_are_repeated_run_once(nodes: Nodes, tmp_path: Path) -> None
 
 def test_the_next_core_finds_what_runs_and_what_ray_set_aside_for_it(nodes: Nodes) -> None:
     held = [on("alpha", 0), on("gamma", 1)]
-    first, other = nodes.start_gang(held, *[["sh", "-c", "echo ready; read line < /dev/zero; sleep 1000"]] * 2)
+    first, other = nodes.start_gang(held, *[["sh", "-c", "echo ready; sleep 1000"]] * 2)
     nodes.wait_for_state(first, ReplicaState.RUNNING)
     nodes.wait_for_state(other, ReplicaState.RUNNING)
 
@@ -198,17 +198,14 @@ def test_the_next_core_finds_what_runs_and_what_ray_set_aside_for_it(nodes: Node
 def test_replicas_do_not_notice_that_their_nodes_agent_was_killed(nodes: Nodes) -> None:
     replica_id = nodes.start("gamma", "sh", "-c", "echo ready; sleep 1000")
     nodes.wait_for_log(replica_id, "ready")
-    agent = nodes.cluster.agent("gamma")
 
-    os.kill(agent.pid, signal.SIGKILL)
-    wait_for(lambda: not agent.is_running())
+    nodes.kill_agent("gamma")
     later = nodes.start("alpha", "true")
-    wait_for(lambda: nodes.cluster.has_agent("gamma"))
 
     assert nodes.exit_of(later).kind is ExitKind.SUCCEEDED
     assert nodes.replica(replica_id).state is ReplicaState.RUNNING
     nodes.runtime.stop(replica_id, timedelta(0))
-    wait_for(lambda: _stopped(nodes, replica_id))
+    wait_for(lambda: nodes.is_stopped(replica_id))
 
 
 def test_a_killed_supervisor_leaves_a_lost_replica(nodes: Nodes) -> None:
@@ -227,9 +224,7 @@ def test_a_node_whose_raylet_is_killed_is_gone_with_what_ran_there_and_comes_bac
     nodes.wait_for_state(elsewhere, ReplicaState.RUNNING)
     pid = int(nodes.wait_for_log(replica_id, "\n"))
     # One that the agent of now did not start itself: what an agent started, Ray ends with it.
-    agent = nodes.cluster.agent("gamma")
-    agent.kill()
-    wait_for(lambda: nodes.cluster.has_agent("gamma") and nodes.cluster.agent("gamma").pid != agent.pid)
+    nodes.kill_agent("gamma")
     assert is_alive(pid)
 
     nodes.cluster.kill_node("gamma")
@@ -248,9 +243,3 @@ def test_a_node_whose_raylet_is_killed_is_gone_with_what_ran_there_and_comes_bac
     assert nodes.exit_of(nodes.start("gamma", "true")).kind is ExitKind.SUCCEEDED
     nodes.runtime.stop(elsewhere, timedelta(0))
     nodes.wait_until_ray_agrees()
-
-
-def _stopped(nodes: Nodes, replica_id: str) -> bool:
-    """Give the stop again, as the kernel does, until it has come through."""
-    nodes.runtime.stop(replica_id, timedelta(0))
-    return nodes.replica(replica_id).exit is not None

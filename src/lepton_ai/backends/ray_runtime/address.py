@@ -19,11 +19,11 @@ ENTRY_VARIABLES = (
 
 # What each node's Ray is started with, the head's before all: Ray reads its settings from there.
 RAY_SETTINGS: Mapping[str, str] = {
-    # A raylet that was killed is noticed after five looks, each a second apart and a second long: 10 s at most.
+    # A raylet that was killed is noticed after four looks, a second apart and two seconds long: 12 s at most.
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "5",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "4",
 }
 
 
