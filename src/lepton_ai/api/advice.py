@@ -20,6 +20,7 @@ from lepton_ai.kernel.scheduling.explain import explain
 from lepton_ai.kernel.scheduling.reasons import in_words
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
+from lepton_ai.kernel.task_names import as_seen
 from lepton_ai.types.base import AnyObject, Label, Metadata, Model, Reason
 from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.identity import Project
@@ -146,7 +147,11 @@ def _advice() -> APIRouter:
             Refusal.TOO_DEAR,
         }:
             raise Conflict(wait.sentence, hint="See what there is: lepton resources")
-        return {"allocations": (), "sentence": wait.sentence, "expected_start": wait.expected_start}
+        return {
+            "allocations": (),
+            "sentence": as_seen(wait.sentence, gate.project),
+            "expected_start": wait.expected_start,
+        }
 
     return router
 
@@ -196,9 +201,15 @@ def _explain(gate: Access, task: Task) -> Explanation:
         return _ended(task)
     snapshot = _snapshot(gate)
     if status.state is TaskState.WAITING:
-        return explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy))
+        return _told(task, explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy)))
     stored = Placement(task.id, status.allocations, status.expected_seconds, status.placement, status.terms)
-    return explain(task.id, snapshot, Plan(placements=(stored,)))
+    return _told(task, explain(task.id, snapshot, Plan(placements=(stored,))))
+
+
+def _told(task: Task, found: Explanation) -> Explanation:
+    """Return an explanation as the task's own project may read it."""
+    reason = found.reason.replace(sentence=as_seen(found.reason.sentence, task.project))
+    return found.replace(name=task.spec.owner_name, reason=reason)
 
 
 def _ended(task: Task) -> Explanation:
@@ -276,6 +287,6 @@ def _entry(task: Task, wait: Wait) -> QueueEntry:
         owner_name=task.spec.owner_name,
         weight=weight_of(task),
         refusal=wait.refusal,
-        sentence=wait.sentence,
+        sentence=as_seen(wait.sentence, task.project),
         expected_start=wait.expected_start,
     )

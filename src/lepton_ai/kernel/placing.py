@@ -15,6 +15,7 @@ from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.runtime import NodeObservation, Runtime
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Policy, Snapshot, Wait
+from lepton_ai.kernel.task_names import as_seen
 from lepton_ai.kernel.telling import RENEW_REASON, Telling
 from lepton_ai.types.base import Reason
 from lepton_ai.types.node import Node
@@ -133,7 +134,7 @@ class Placing:
         reason = task.status.reason
         if not self._telling.is_new(wait.task_id, wait.refusal, reason.code, now):
             return None
-        newest = Reason(code=wait.refusal.value, sentence=wait.sentence)
+        newest = Reason(code=wait.refusal.value, sentence=as_seen(wait.sentence, task.project))
         return update(task.with_status(reason=newest)) if newest != reason else None
 
 
@@ -150,10 +151,12 @@ def _make_room(world: Objects, plan: Plan) -> list[Change]:
     for one in plan.preemptions:
         task = world.get(Task, one.task_id)
         if task is not None and task.status.state in {TaskState.STARTING, TaskState.RUNNING}:
-            changes.append(tasks.preempt(task, f"It {one.sentence}."))
+            told = one.sentence.replace(f"project {one.for_project} is promised", "another project is promised")
+            changes.append(tasks.preempt(task, f"It {as_seen(told, task.project)}."))
     for name in sorted({one.for_task for one in plan.preemptions}):
         task = world.get(Task, name)
         if task is not None and task.status.state is TaskState.WAITING:
-            reason = Reason(code="making_room", sentence=sentences.get(name, "Others are stopped to make room for it."))
+            sentence = as_seen(sentences.get(name, "Others are stopped to make room for it."), task.project)
+            reason = Reason(code="making_room", sentence=sentence)
             changes.append(update(task.with_status(has_claim=True, reason=reason)))
     return changes

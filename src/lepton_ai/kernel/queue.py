@@ -23,6 +23,7 @@ from lepton_ai.kernel.scheduling.snapshot import (
     Stake,
     WaitingTask,
 )
+from lepton_ai.kernel.task_names import full_name
 from lepton_ai.settings import Settings
 from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node, NodeState
@@ -121,7 +122,7 @@ class SnapshotBuilder:
             return _View(task.metadata.version, now, known.view)
         view = WaitingTask(
             id=task.id,
-            name=task.spec.owner_name,
+            name=full_name(task),
             demand=demand_of(task),
             weight=weight_of(task),
             # What earlier attempts did is not waited for.
@@ -188,7 +189,7 @@ def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectat
 def running_task(task: Task, expected: Mapping[str, Expectation] | None = None) -> RunningTask:
     """Return a task that holds something as the scheduler sees it; `expected` is what it would take if it waited."""
     begin, held = task.status.started_at or task.metadata.updated_at, task.status.allocations
-    owner, demand, project = task.spec.owner_name, demand_of(task), task.project
+    owner, demand, project = full_name(task), demand_of(task), task.project
     if task.status.state is TaskState.STOPPING:
         told = task.metadata.updated_at
         end = told + task.spec.program.grace if told else None

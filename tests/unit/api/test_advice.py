@@ -36,6 +36,18 @@ def test_a_waiting_job_is_explained_by_what_it_lacks(platform: Platform) -> None
     assert platform.get(f"{PROJECT}/tasks/{task.id}/explain").json()["reason"] == told["reason"]
 
 
+def test_waiting_work_is_not_told_what_the_work_of_another_project_is_called(platform: Platform) -> None:
+    platform.running_job("merger", resources={"cpu": 8}, expected_duration="1h")
+    platform.post("/api/v1/projects", {"metadata": {"name": "vision"}, "spec": {}})
+    platform.post("/api/v1/projects/vision/jobs", {**JOB, "metadata": {"name": "train"}})
+    platform.settle()
+    told = platform.get("/api/v1/projects/vision/jobs/train/explain").json()
+    (entry,) = platform.get("/api/v1/projects/vision/queue").json()["items"]
+    assert "when a task of another project ends" in told["reason"]["sentence"]
+    assert "when a task of another project ends" in entry["sentence"]
+    assert told["name"] == "train"
+
+
 def test_what_has_no_task_yet_is_explained_by_its_own_reason(platform: Platform) -> None:
     platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
     told = platform.get(f"{JOBS}/train/explain").json()

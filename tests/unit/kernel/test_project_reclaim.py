@@ -8,6 +8,7 @@ from lepton_ai.testing.machines import machine
 from lepton_ai.types.base import Metadata
 from lepton_ai.types.identity import Project, ProjectSpec
 from lepton_ai.types.job import Job, JobSpec, JobState, JobStatus
+from lepton_ai.types.task import Task
 from tests.unit.kernel.rig import Rig
 
 LONG = Behaviour(seconds=10_000).command()
@@ -44,6 +45,24 @@ def test_borrowers_make_room_for_who_is_promised_it_and_wait_again() -> None:
     rig.work(60)
     assert states(rig, "ada") == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING, JobState.RUNNING]
     assert states(rig, "bob") == [JobState.QUEUED, JobState.QUEUED, JobState.QUEUED, JobState.RUNNING]
+
+
+def test_nobody_is_told_what_the_work_of_other_projects_is_called() -> None:
+    rig = Rig(machine("a", threads=2))
+    project(rig, "ada", quota={"cpu": 1})
+    project(rig, "bob", quota={"cpu": 1})
+    rig.work()
+    for number in range(3):
+        submit(rig, "bob", f"secret-b{number}")
+    rig.work(5)
+    for number in range(2):
+        submit(rig, "ada", f"secret-a{number}")
+    rig.work(60)
+    told = {of: {one.status.reason.sentence for one in rig.store.page(Task, of)} for of in ("ada", "bob")}
+    stops = [event.sentence for event in rig.store.events("bob") if event.code == "preempted"]
+    assert not [sentence for sentence in told["ada"] if "secret-b" in sentence]
+    assert not [sentence for sentence in {*told["bob"], *stops} if "secret-a" in sentence or "ada" in sentence]
+    assert "makes room for a task of another project on what project bob has borrowed" in stops[0]
 
 
 def test_a_used_up_budget_stops_what_may_be_stopped() -> None:
