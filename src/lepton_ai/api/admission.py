@@ -10,6 +10,7 @@ from lepton_ai.api.project_shares import check_nobody_below, check_shares
 from lepton_ai.errors import Conflict, InvalidInput
 from lepton_ai.kernel.change import Change, Note, delete, update
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
+from lepton_ai.kernel.prices import PRICE, check_price
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.identity import EVERY_PROJECT, Project, Role, Secret, Token, User
 from lepton_ai.types.node import Node
@@ -69,6 +70,8 @@ def _check_labels(node: Node, before: AnyObject | None) -> None:
         try:
             if known.get(key) != value:
                 check_label(key, value)
+                if key == PRICE:
+                    check_price(value)
         except ValueError as error:
             raise InvalidInput(
                 f"Node {node.name!r}: {error}.", hint="As in: lepton node label NODE site=berlin"

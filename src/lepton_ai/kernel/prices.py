@@ -10,6 +10,17 @@ from lepton_ai.types.node import Node
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
 
 PRICE = "price"  # the label of a node that says what an hour of all of it costs
+PRICE_MAX = 1e9  # what is spent is never taken back: a slip of the keyboard would use up every budget
+
+
+def check_price(text: str) -> None:
+    """Raise ValueError unless `text` is what an hour of a node may cost."""
+    try:
+        price = float(text)
+    except ValueError:
+        price = math.nan
+    if not 0 <= price <= PRICE_MAX:
+        raise ValueError(f"{text[:40]!r} is not a price of an hour: a number from 0 to {PRICE_MAX:,.0f}")
 
 
 def devices_of(allocations: Sequence[Allocation]) -> float:

@@ -64,6 +64,8 @@ def parse_accelerator(value: Any) -> Any:
         request |= {"memory_bytes_min": parse_bytes(bounds["low"]), "memory_bytes_max": parse_bytes(bounds["high"])}
     elif what[:1].isdigit():
         request["memory_bytes_min"] = parse_bytes(what)
+    elif not found and not what[:1].isalpha():
+        raise ValueError(f"{text[:64]!r} is neither a kind of device nor a number of them: write 1, 0.5 or h100:1")
     else:
         request["kind"] = what.lower()
     return request

@@ -47,8 +47,8 @@ class Amounts(Model):
 class Ceiling(Model):
     """A bound on what is used up. At `soft` new work waits behind others; at `hard` nothing new starts."""
 
-    soft: Annotated[float, Field(ge=0)] | None = None
-    hard: Annotated[float, Field(ge=0)] | None = None
+    soft: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    hard: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class Budget(Model):

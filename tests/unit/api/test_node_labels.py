@@ -32,6 +32,10 @@ def test_labels_are_merged_and_a_null_drops_one(platform: Platform) -> None:
     [
         ({"node": "x"}, "the label 'node' is the node's name already"),
         ({"si te": "x"}, "'si te' is not a label's key: use letters, digits and inner ._/-, at most 128"),
+        ({"price": "nan"}, "'nan' is not a price of an hour: a number from 0 to 1,000,000,000"),
+        ({"price": "-1"}, "'-1' is not a price of an hour"),
+        ({"price": "1e308"}, "'1e308' is not a price of an hour"),
+        ({"price": "cheap"}, "'cheap' is not a price of an hour"),
         ({"site": "a|b"}, "'a|b' is not a label's value: use 1 to 256 letters, digits and ._:/+-"),
     ],
 )

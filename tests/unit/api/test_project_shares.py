@@ -64,6 +64,7 @@ def test_each_sees_only_the_projects_in_which_they_have_a_role(platform: Platfor
         ({"parent": "vision"}, "Project 'lab' would be below itself: lab -> vision -> lab."),
         ({"quota": {"cpu": -1}}, "quota.cpu"),
         ({"weight": 0}, "weight"),
+        ({"budget": {"money": {"hard": "inf"}}}, "budget.money.hard: Input should be a finite number"),
         ({"quota": {"cpu": 9}, "limit": {"cpu": 8}}, "The quota of 9 cpu is beyond the limit of 8 cpu."),
         ({"quota": gpus(3)}, "The projects below 'lab' are promised 4 gpu together, 'lab' itself only 3 gpu."),
         (

@@ -107,7 +107,7 @@ def test_devices_are_asked_for_as_people_write_them(written: object, read: dict[
     assert {key: found.get(key, "") for key in read} == read
 
 
-@pytest.mark.parametrize("wrong", ["h100:0", "h100:1.5", "65", "80GB..24GB", "lots:many:more:1"])
+@pytest.mark.parametrize("wrong", ["h100:0", "h100:1.5", "65", "80GB..24GB", "lots:many:more:1", "-1", "|||", ".*"])
 def test_what_no_machine_can_give_is_refused(wrong: str) -> None:
     with pytest.raises(ValidationError):
         JobSpec.model_validate({"command": ["true"], "resources": {"gpu": wrong}})
