@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -32,9 +31,10 @@ from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.object_stores.local import LocalStores
 from lepton_ai.backends.object_stores.seaweed.stores import SeaweedStores
-from lepton_ai.backends.ray_runtime.address import RayAddress
+from lepton_ai.backends.ray_cluster.head import ClusterHead
+from lepton_ai.backends.ray_cluster.opening import open_head, open_ray
 from lepton_ai.backends.uploads import ProjectUploads
-from lepton_ai.errors import InvalidInput, LeptonError, Unavailable
+from lepton_ai.errors import InvalidInput, LeptonError
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.clock import SystemClock
@@ -62,6 +62,7 @@ from lepton_ai.settings import Settings, load_settings
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.identity import Project, Secret, Token, User
+from lepton_ai.types.membership import Member
 from lepton_ai.types.node import Node
 from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task
@@ -70,7 +71,7 @@ from lepton_ai.version import VERSION
 log = logging.getLogger(__name__)
 
 Held = Callable[[], Collection[Allocation]]  # what tasks hold now
-KERNEL_KINDS = (Task, Node, Project, User, Token, Secret, EstimateRecord)
+KERNEL_KINDS = (Task, Node, Member, Project, User, Token, Secret, EstimateRecord)
 EXIT_REFUSED = 3
 SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients resume
 STOP_TASKS_WITHIN = timedelta(seconds=60)
@@ -97,6 +98,8 @@ class Running:
     door: HaproxyDoor
     core_socket: Path
     services: list[OpenService]
+    cluster: ClusterHead | None = None
+    ends_cluster: bool = False  # whether Ray's head ends with the core
     server: uvicorn.Server | None = None
 
 
@@ -127,7 +130,8 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
     object_stores = _build_stores(settings, home, clock)
-    runtime = runtime or _build_runtime(settings, home, lambda: list(running.loop.held()))
+    cluster = open_head(settings, home, store) if settings.cluster_address else None
+    runtime = runtime or _build_runtime(settings, home, lambda: list(running.loop.held()), cluster)
     door = _build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
@@ -140,9 +144,8 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     door_of_services = Door(settings, clock, door, object_stores, loop.wake)
     opened = {service.name: service.open(door_of_services) for service in services.values()}
     loop.use({kind.KIND: opened[service.name] for service in services.values() for kind in service.kinds})
-    store.on_change(loop.wake)
-    runtime.on_change(loop.wake)
-    door.on_death(loop.wake)
+    for on_change in (store.on_change, runtime.on_change, door.on_death):
+        on_change(loop.wake)
     bell = Bell()
     store.on_change(bell.ring)
     core = Core(
@@ -165,10 +168,10 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         started_at=clock.now(),
         data_plane_state=door.state,
         shut_down=lambda stop_replicas: _shut_down(running, stop_replicas=stop_replicas),
+        cluster=cluster,
     )
-    gateways = [one.gateway for one in opened.values() if one.gateway is not None]
-    front = Front(create_api(core), gateways, door.gateway_secret)
-    return (running := Running(core, loop, front, runtime, door, door.core_socket, list(opened.values())))
+    front = Front(create_api(core), [one.gateway for one in opened.values() if one.gateway], door.gateway_secret)
+    return (running := Running(core, loop, front, runtime, door, door.core_socket, list(opened.values()), cluster))
 
 
 def serve(running: Running, home: Home) -> None:
@@ -198,6 +201,8 @@ def serve(running: Running, home: Home) -> None:
         for service in running.services:
             service.close()
         running.runtime.close()
+        if running.cluster is not None:
+            running.cluster.close(ends_ray=running.ends_cluster)
         home.withdraw()
 
 
@@ -238,31 +243,21 @@ def _shut_down(running: Running, *, stop_replicas: bool) -> None:
             stop_all_tasks(running.core.store, running.core.placing, STOP_TASKS_WITHIN)
             running.door.stop()
             running.core.object_stores.stop()
+            running.ends_cluster = True
     finally:
         if running.server is not None:
             running.server.should_exit = True
 
 
-def _build_runtime(settings: Settings, home: Home, held: Held) -> OwnRuntime:
-    if settings.ray_address:
-        return _build_ray_runtime(settings, home, held)
+def _build_runtime(settings: Settings, home: Home, held: Held, cluster: ClusterHead | None) -> OwnRuntime:
+    if cluster is not None or settings.ray_address:
+        return open_ray(settings, home, held, cluster)
     hardware = detect_hardware(home=settings.home)
     sampler = SteadyUse(UseSampler(hardware))
     blobs = BlobStore(home.blobs)
     preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
     node = LocalNode(home.node_name(), hardware, sampler.sample)
     return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
-
-
-def _build_ray_runtime(settings: Settings, home: Home, held: Held) -> OwnRuntime:
-    """Build the runtime of a cluster, which the variables of this process's own environment let it enter."""
-    if find_spec("ray") is None:
-        raise Unavailable("Ray is not installed here.", hint="On this machine: pip install 'lepton-ai[cluster]'")
-    where = RayAddress(settings.ray_address)
-    where.enter()
-    from lepton_ai.backends.ray_runtime.runtime import RayRuntime  # 0.3 s that only a cluster costs
-
-    return RayRuntime(where, BlobStore(home.blobs).open, held, log_bytes_max=settings.log_bytes_max)
 
 
 def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectStores:

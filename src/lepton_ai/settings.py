@@ -22,8 +22,9 @@ class Settings:
 
     `home` is the state folder; `database` is a SQLAlchemy URL, empty for SQLite in the state folder; `address` and
     `port` are where the one HTTPS port listens, port 0 takes a free one. `storage` is where the objects of buckets lie:
-    "local" is a folder, "seaweedfs" a server that the platform runs. `ray_address` is the head of the Ray cluster whose
-    nodes the work runs on, as `host:port`; empty runs it on this machine.
+    "local" is a folder, "seaweedfs" a server that the platform runs. `ray_address` is the head of a Ray cluster
+    that somebody else keeps and whose nodes the work runs on, as `host:port`. `cluster_address` is the address by which
+    other machines reach this one to join it, empty for one machine alone; Ray's head listens there on `cluster_port`.
     """
 
     home: Path
@@ -37,6 +38,8 @@ class Settings:
     cpu_reserved: float = 0.0  # cores kept for the machine's owner
     memory_reserved_bytes: int = 512 * 1024 * 1024  # for the core, HAProxy and the system
     ray_address: str = ""
+    cluster_address: str = ""
+    cluster_port: int = 6379
 
     @property
     def database_url(self) -> str:
@@ -83,6 +86,7 @@ _TAKES: Mapping[str, tuple[type, ...]] = {"int": (int, str), "float": (int, floa
 _BYTES_MAX = 2**53  # JSON numbers are exact up to here
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "port": (0, 65535),
+    "cluster_port": (1024, 65535),
     "bundle_bytes_max": (1, _BYTES_MAX),
     "body_bytes_max": (1, _BYTES_MAX),
     "log_bytes_max": (1, _BYTES_MAX),

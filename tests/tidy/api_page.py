@@ -65,9 +65,11 @@ def _section(noun: str, rows: Sequence[str]) -> str:
 
 def _row(path: str, method: str, operation: Mapping[str, Any]) -> str:
     permission = operation["x-permission"]
-    where = {"project": "in the project", "platform": "of the platform", "anywhere": "anywhere"}[permission["scope"]]
+    scope, role = permission["scope"], permission["role"]
+    places = {"project": "in the project", "platform": "of the platform", "anywhere": "anywhere"}
+    needs = "to be that machine" if scope == "node" else f"{role} {places[scope]}"
     told = operation["description"].partition("\n")[0]
-    return f"| {operation['operationId']} | `{method} {path}` | {permission['role']} {where} | {told} |"
+    return f"| {operation['operationId']} | `{method} {path}` | {needs} | {told} |"
 
 
 def _codes() -> Sequence[str]:

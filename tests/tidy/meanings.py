@@ -83,6 +83,8 @@ SETTINGS: Mapping[str, str] = {
     "cpu_reserved": "CPUs that no task gets",
     "memory_reserved_bytes": "memory that no task gets: for the core, HAProxy and the system",
     "ray_address": "the head of the Ray cluster that work runs on, as `host:port`; empty is this machine alone",
+    "cluster_address": "the address by which other machines reach this one; with it, they may join",
+    "cluster_port": "where the cluster's head listens on that address",
 }
 
 

@@ -58,7 +58,7 @@ def _permissions() -> str:
         noun, _, verb = operation.partition(".")
         grouped.setdefault((noun, permission), []).append(verb)
     rows = (
-        (f"`{noun}`", ", ".join(sorted(verbs)), f"{permission.role}{_WHERE[permission.scope]}", _audited(permission))
+        (f"`{noun}`", ", ".join(sorted(verbs)), _who(permission), _audited(permission))
         for (noun, permission), verbs in grouped.items()
     )
     return _table(("on", "operations", "least role", "in the audit trail"), rows)
@@ -69,6 +69,11 @@ _WHERE: Mapping[Scope, str] = {
     Scope.PLATFORM: " of the platform (`*`)",
     Scope.ANYWHERE: " of any project",
 }
+
+
+def _who(permission: Permission) -> str:
+    is_itself = permission.scope is Scope.NODE
+    return "the machine itself, and no role" if is_itself else f"{permission.role}{_WHERE[permission.scope]}"
 
 
 def _audited(permission: Permission) -> str:

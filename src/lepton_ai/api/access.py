@@ -18,6 +18,7 @@ from lepton_ai.errors import Forbidden, LeptonError, NotFound, Unauthenticated
 from lepton_ai.kernel.auth import Caller
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.event import AuditRecord, Outcome
+from lepton_ai.types.membership import JOINING_USER, node_user
 from lepton_ai.types.operation import OPERATIONS, Scope, may
 
 UNKNOWN = "unknown"
@@ -105,12 +106,16 @@ def admit(request: Request, operation: str) -> Access:
     core: Core = request.app.state.core
     bearer, project = bearer_of(request), str(request.path_params.get("project", ""))
     caller = check(core, bearer, operation, project)
+    if OPERATIONS[operation].scope is Scope.NODE:
+        _check_is_node(caller, operation, str(request.path_params.get("name", "")))
     return Access(core, caller, operation, project, address_of(request), request_id_of(request), bearer)
 
 
 def check(core: Core, bearer: str, operation: str, project: str) -> Caller:
     """Return who holds the token if they may do the operation there; raises as `admit` does."""
     caller = core.gatekeeper.caller(bearer)
+    if OPERATIONS[operation].scope is Scope.NODE:
+        return caller
     if not may(caller.roles, operation, project):
         permission = OPERATIONS[operation]
         # The same words whether the project exists or not: names of foreign projects are not to be found out.
@@ -123,6 +128,15 @@ def check(core: Core, bearer: str, operation: str, project: str) -> Caller:
     if OPERATIONS[operation].scope is Scope.PROJECT and not _is_project(core, project, operation):
         raise NotFound(f"There is no project {project[:64]!r}.", hint="See: lepton project list")
     return caller
+
+
+def _check_is_node(caller: Caller, operation: str, name: str) -> None:
+    """Raise Forbidden unless it is that node itself who asks, or a machine that joins; no role stands in for it."""
+    if caller.user != (node_user(name) if name else JOINING_USER):
+        raise Forbidden(
+            f"{caller.user!r} may not do {operation!r}: only the machine itself may.",
+            hint="Machines join with a token of their own: lepton node token",
+        )
 
 
 def bearer_of(request: Request) -> str:

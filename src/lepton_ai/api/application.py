@@ -7,7 +7,7 @@ import warnings
 from fastapi import APIRouter, FastAPI
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-from lepton_ai.api import advice, buckets, identities, openapi, platform, problems, uploads
+from lepton_ai.api import advice, buckets, identities, membership, openapi, platform, problems, uploads
 from lepton_ai.api.core import Core
 from lepton_ai.api.kinds import reading_routes, routes_of_services
 from lepton_ai.api.limits import BodyLimit
@@ -53,5 +53,6 @@ def _routers(core: Core) -> list[APIRouter]:
         *identities.routes(),
         uploads.routes(),
         *([buckets.routes()] if "storage" in core.services else []),
+        *membership.routes(),
         *platform.routes(),
     ]

@@ -19,12 +19,14 @@ from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.registry import Service
+from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.store import LIST_MAX
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
+from lepton_ai.types.membership import CallBack, Versions
 
 T = TypeVar("T", bound=AnyObject)
 
@@ -47,6 +49,45 @@ class Uploads(Protocol):
 
     def forget(self, project: str) -> None:
         """Forget what the project uploaded, so that a later one of that name does not have it."""
+
+
+class SignedCertificate(Protocol):
+    """A certificate of a node, the authority that signed it (both PEM), and when it ends."""
+
+    @property
+    def certificate(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+
+
+class Cluster(Protocol):
+    """What makes many machines one: who has joined, and what a machine needs to join."""
+
+    @property
+    def head(self) -> str:
+        """`IP:PORT` of the cluster's head."""
+
+    @property
+    def versions(self) -> Versions:
+        """What every node must have."""
+
+    @property
+    def roster(self) -> Roster:
+        """Which nodes belong here."""
+
+    def fingerprint(self) -> str:
+        """Return what a machine that joins knows this instance by: the hash of the certificate that it shows."""
+
+    def cluster_token(self) -> str:
+        """Return the token that all nodes share."""
+
+    def sign(self, request_pem: str, name: str, address: str) -> SignedCertificate:
+        """Sign the key of a request, for that name and address alone; raises InvalidInput."""
+
+    def call_back(self, address: str, call_back: CallBack) -> None:
+        """Connect to a machine that joins; raises Unavailable unless it is there and proves to be it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +113,7 @@ class Core:
     started_at: datetime
     data_plane_state: Callable[[], Mapping[str, str]]
     shut_down: Callable[[bool], None]
+    cluster: Cluster | None = None
 
     @property
     def home(self) -> Path:

@@ -51,9 +51,9 @@ def ensure_certificates(folder: Path, addresses: Iterable[str], now: datetime) -
     files = TlsFiles(folder / "ca.pem", folder / "server.pem")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ca, ca_key = _ensure_authority(folder, now)
+        ca, ca_key = ensure_authority(folder, now)
         if not _still_serves(files.server_pem, ca, names, now):
-            _write(files.server_pem, _issue(ca, ca_key, names, now))
+            write_whole(files.server_pem, _issue(ca, ca_key, names, now))
     except OSError as error:
         raise StorageFailed(
             f"The certificates in {folder} cannot be written or read: {error.strerror or error}.",
@@ -62,7 +62,8 @@ def ensure_certificates(folder: Path, addresses: Iterable[str], now: datetime) -
     return files
 
 
-def _ensure_authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def ensure_authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Return the authority and its key, made or renewed if need be; raises OSError, or StorageFailed if damaged."""
     path, key_path = folder / "ca.pem", folder / "ca.key"
     if key_path.exists() and path.exists():
         ca, key = _read_certificate(path), _read_key(key_path)
@@ -73,24 +74,24 @@ def _ensure_authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec
             return ca, key
         # The same key and name again: what the old one signed stays valid, and clients need the new file within a year.
         ca = _make_authority(key, now)
-        _write(path, ca.public_bytes(serialization.Encoding.PEM), mode=0o644)
+        write_whole(path, ca.public_bytes(serialization.Encoding.PEM), mode=0o644)
         return ca, key
     # A key without its certificate is what a crash between the two writes leaves behind: go on with that key.
     key = _read_key(key_path) if key_path.exists() else ec.generate_private_key(ec.SECP256R1())
     if path.exists() and not key_path.exists():
         raise _damaged(key_path, f"it is missing while {path.name} is there")
-    _write(key_path, _key_pem(key))
+    write_whole(key_path, key_pem(key))
     ca = _make_authority(key, now)
-    _write(path, ca.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    write_whole(path, ca.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return ca, key
 
 
 def _make_authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lepton AI local authority")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    usage = _key_usage(signs_certificates=True)
+    usage = key_usage(signs_certificates=True)
     return (
-        _builder(name, name, key.public_key(), now, CA_LIFETIME)
+        certificate_builder(name, name, key.public_key(), now, CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(identifier, critical=False)
@@ -105,18 +106,18 @@ def _issue(
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lepton AI")])
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     certificate = (
-        _builder(subject, ca.subject, key.public_key(), now, SERVER_LIFETIME)
+        certificate_builder(subject, ca.subject, key.public_key(), now, SERVER_LIFETIME)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    return certificate.public_bytes(serialization.Encoding.PEM) + _key_pem(key)
+    return certificate.public_bytes(serialization.Encoding.PEM) + key_pem(key)
 
 
-def _builder(
+def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
@@ -130,7 +131,7 @@ def _builder(
     )
 
 
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,
@@ -230,7 +231,7 @@ def _damaged(path: Path, why: str) -> StorageFailed:
     )
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -242,7 +243,7 @@ def _public_bytes(key: object) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace the file in one step that a power cut cannot halve."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)

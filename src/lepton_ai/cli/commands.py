@@ -50,6 +50,8 @@ GROUPS: Mapping[str, str] = {
 COMMANDS: Mapping[str, Command] = {
     "up": Command("up:up", "Start the platform on this machine, in the background.", ("status.get",), is_here=True),
     "down": Command("down:down", "Stop the platform on this machine.", ("platform.shutdown",), is_here=True),
+    "join": Command("join:join", "Make this machine a node of a cluster, or start it again.", is_here=True),
+    "leave": Command("leave:leave", "Take this machine out of its cluster.", is_here=True),
     "status": Command("status:status", "Show whether the platform runs, and where.", ("status.get",)),
     "doctor": Command(
         "doctor:doctor", "Check what this machine lacks, and say how to mend it.", ("status.get",), is_here=True
@@ -156,6 +158,10 @@ COMMANDS: Mapping[str, Command] = {
     "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.update",)),
     "node label": Command("node:label_node", "Say where a machine is, so that work can ask for it.", ("node.update",)),
     "node price": Command("node:set_price", "Say what an hour of a machine costs.", ("node.update",)),
+    "node token": Command("node_membership:node_token", "Make a token for one machine to join.", ("node.invite",)),
+    "node remove": Command(
+        "node_membership:remove_node", "Remove a machine that has joined, and withdraw its identity.", ("node.remove",)
+    ),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
     "secret set": Command(
         "secret:set_secret", "Store a value, read from standard input or a prompt.", ("secret.create",)

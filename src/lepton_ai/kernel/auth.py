@@ -85,6 +85,11 @@ class Gatekeeper:
             raise Unauthenticated("The token is unknown, expired or withdrawn.", hint=_HINT)
         return Caller(user.name, user.spec.roles)
 
+    def token_of(self, bearer: str) -> Token | None:
+        """Return the token itself, if there is one."""
+        self._refresh()
+        return self._tokens.get(digest(bearer))
+
     def has_project(self, name: str) -> bool:
         """Tell whether there is such a project."""
         self._refresh()

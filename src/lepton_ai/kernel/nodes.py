@@ -23,13 +23,12 @@ def observe_nodes(
         node = by_name.pop(observation.name, None)
         if node is None:
             yield _join(observation, now, new_id("node"))
-        elif node.status.state is NodeState.LOST:
-            status = _status(observation, now)
-            yield update(node.replace(status=status), Note("back", f"Node {node.name} answers again."))
+        elif node.status.state is not NodeState.READY:
+            yield update(node.replace(status=_status(observation, now)), _arrival(node))
         elif _differs(node.status, observation):
             yield update(node.replace(status=_status(observation, now)), Note("changed", "Its hardware changed."))
     for node in by_name.values():
-        if node.status.state is not NodeState.LOST:
+        if node.status.state is NodeState.READY:
             reason = Reason(code="lost", sentence=f"Node {node.name} does not answer.")
             yield update(node.with_status(state=NodeState.LOST, reason=reason), Note("lost", reason.sentence))
 
@@ -37,6 +36,12 @@ def observe_nodes(
 def place_labels(node: Node) -> tuple[tuple[str, str], ...]:
     """Return the labels by which work may ask for the node, by key; what it costs is not among them."""
     return tuple(sorted((key, value) for key, value in node.metadata.labels.items() if key not in BOOKKEEPING))
+
+
+def _arrival(node: Node) -> Note:
+    if node.status.state is NodeState.JOINING:
+        return Note("ready", f"Node {node.name} takes work.")
+    return Note("back", f"Node {node.name} answers again.")
 
 
 def _join(observation: NodeObservation, now: datetime, node_id: str) -> Change:

@@ -168,6 +168,20 @@ class Nodes(Kind[Node]):
         """Set labels of the node, by which work may ask for it (`where`); None drops one."""
         return self.collection.update(name, {"metadata": {"labels": dict(labels)}})
 
+    def invite(self, seconds: float = 3600.0) -> tuple[str, datetime]:
+        """Make a join token for one machine, which holds for `seconds`; return it, this once, and when it ends."""
+        call = Call("POST", "/api/v1/cluster/tokens", body={"seconds": seconds})
+        answer: Any = self.collection.connection.fetch(call)
+        try:
+            return str(answer["token"]), datetime.fromisoformat(answer["expires_at"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable("The instance did not answer with a join token.") from error
+
+    def remove(self, name: str, *, now: bool = False) -> None:
+        """Remove a node that has joined; raises Conflict while tasks run there, unless `now`, which loses them."""
+        params = {"now": "true"} if now else {}
+        self.collection.connection.send(Call("DELETE", f"{self.collection.path}/{name}", params=params))
+
     def uncordon(self, name: str) -> Node:
         """Give the node work again."""
         return self.collection.update(name, {"spec": {"cordoned": False}})

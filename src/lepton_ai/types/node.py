@@ -83,6 +83,7 @@ class NodeUse(Model):
 
 
 class NodeState(StrEnum):
+    JOINING = "joining"  # it has joined, and was not seen at work yet
     READY = "ready"
     LOST = "lost"
 

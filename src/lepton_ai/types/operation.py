@@ -15,6 +15,7 @@ class Scope(StrEnum):
     PROJECT = "project"  # in the project that the request names
     PLATFORM = "platform"  # over the whole platform ("*")
     ANYWHERE = "anywhere"  # in any project: what is shown concerns everybody who works here
+    NODE = "node"  # nowhere: the machine itself does it, with the token that it joins with or was given
 
 
 class Permission(NamedTuple):
@@ -38,6 +39,7 @@ _WORK_IN_PROJECT = _change(Role.MEMBER, Scope.PROJECT)
 _RUN_PLATFORM = _change(Role.ADMIN, Scope.PLATFORM)
 _SEE_PLATFORM = Permission(Role.ADMIN, Scope.PLATFORM, changes=False)
 _SEE_ANYWHERE = _see(Scope.ANYWHERE)
+_BY_ITSELF = _change(Role.ADMIN, Scope.NODE)
 
 
 def _kind(kind: str, see: Permission, change: Permission, verbs: str) -> dict[str, Permission]:
@@ -55,7 +57,9 @@ OPERATIONS: Mapping[str, Permission] = {
     "bucket.write": _WORK_IN_PROJECT,
     "key.rotate": _change(Role.ADMIN, Scope.PROJECT),
     **_kind("secret", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create delete"),
-    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update"),
+    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update invite remove"),
+    **{f"node.{verb}": _BY_ITSELF for verb in ("join", "renew", "leave")},
+    "node.report": _BY_ITSELF._replace(changes=False),
     **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),
     **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM, "create delete"),
     # Everybody may ask, and is shown the projects in which they hold a role. What happened there: event.list.
@@ -85,7 +89,7 @@ _RANK = {Role.VIEWER: 0, Role.MEMBER: 1, Role.ADMIN: 2}
 def may(roles: Mapping[str, Role], operation: str, project: str = "") -> bool:
     """Tell whether somebody who holds `roles` may do `operation` in `project`; unknown operations nobody may."""
     permission = OPERATIONS.get(operation)
-    if permission is None:
+    if permission is None or permission.scope is Scope.NODE:
         return False
     everywhere = roles.get(EVERY_PROJECT)
     held = [everywhere] if everywhere else []

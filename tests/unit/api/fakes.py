@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from lepton_ai.backends.node_certificates import NodeCertificate, sign_request
+from lepton_ai.errors import Unavailable
+from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
+from lepton_ai.types.membership import CallBack, Versions
 from lepton_ai.types.node import Hardware, NodeUse
 from lepton_ai.types.task import ExitKind, Replica, ReplicaExit, ReplicaState
 
@@ -140,3 +145,30 @@ class PaperPlane:
 
     def url(self, project: str, name: str) -> str:
         return f"https://test/endpoints/{project}/{name}"
+
+
+class PaperCluster:
+    """A cluster whose authority is real and whose machines are only names; `unreachable` ones do not answer."""
+
+    head = "10.0.0.1:6379"
+    versions = Versions(python="3.11", ray="2.60.0", lepton="1.0")
+
+    def __init__(self, authority: Path, clock: SetClock, roster: Roster) -> None:
+        self.roster = roster
+        self.unreachable: set[str] = set()
+        self._authority = authority
+        self._clock = clock
+
+    def fingerprint(self) -> str:
+        return "f" * 43
+
+    def cluster_token(self) -> str:
+        return "c" * 64
+
+    def sign(self, request_pem: str, name: str, address: str) -> NodeCertificate:
+        self._authority.mkdir(exist_ok=True)
+        return sign_request(self._authority, request_pem, name, address, self._clock.now())
+
+    def call_back(self, address: str, call_back: CallBack) -> None:
+        if address in self.unreachable:
+            raise Unavailable(f"The core cannot reach {address}:{call_back.port}.")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
 from lepton_ai.kernel.registry import Door, load_services
+from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.store import Store
@@ -40,13 +42,14 @@ from lepton_ai.types.base import AnyObject, Metadata
 from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.event import AuditRecord, Event
 from lepton_ai.types.identity import Project, Role, Secret, Token, TokenSpec, User, UserSpec
+from lepton_ai.types.membership import Member
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
-from tests.unit.api.fakes import PaperPlane, PaperRuntime, SetClock
+from tests.unit.api.fakes import PaperCluster, PaperPlane, PaperRuntime, SetClock
 from tests.unit.api.streams import Opening, Stream, cut_off
 
 JOBS = "/api/v1/projects/default/jobs"
-KERNEL_KINDS: tuple[type[AnyObject], ...] = (Task, Node, Project, User, Token, Secret, EstimateRecord)
+KERNEL_KINDS: tuple[type[AnyObject], ...] = (Task, Node, Member, Project, User, Token, Secret, EstimateRecord)
 BODY_MAX = 4 * 1024 * 1024
 BUNDLE_MAX = 100_000
 JOB: Mapping[str, Any] = {"spec": {"command": ["true"]}}
@@ -66,15 +69,13 @@ class Platform:
         self.settings = Settings(home=folder, body_bytes_max=BODY_MAX, bundle_bytes_max=BUNDLE_MAX)
         self.store = Store(open_engine(f"sqlite:///{folder}/lepton.db"), self.clock, (*KERNEL_KINDS, *kinds))
         bootstrap(self.store, self.clock, folder / "admin.token")
+        self.cluster = PaperCluster(folder / "tls", self.clock, Roster("head", self._members))
         self.admin = (folder / "admin.token").read_text().strip()
         box = SecretBox(folder / "secret.key")
         estimates = Estimates(self.store)
         snapshots = SnapshotBuilder(self.settings, estimates.expect, estimates.remaining)
         placing = Placing(snapshots, Policy(), self.clock)
-
-        def unseal(project: str, name: str) -> str:
-            return box.open(self.store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
-
+        unseal = partial(_unseal, self.store, box)
         self.loop = Loop(Parts(self.store, self.runtime, self.clock, placing, estimates, unseal))
         stores = LocalStores(folder / "objects")
         door = Door(self.settings, self.clock, self.plane, stores, self.loop.wake)
@@ -102,9 +103,13 @@ class Platform:
             started_at=self.clock.now(),
             data_plane_state=lambda: {"state": "ready", "detail": ""},
             shut_down=self.shutdowns.append,
+            cluster=self.cluster,
         )
         self.app = create_api(self.core)
         self.client = _client(self.app)
+
+    def _members(self) -> list[str]:
+        return [member.name for member in self.store.all_live(Member)]
 
     def close(self) -> None:
         """Let go of everything."""
@@ -207,6 +212,10 @@ class Platform:
 
     def _metadata(self, kind: str, name: str) -> Metadata:
         return Metadata(id=new_id(kind, self.clock.now()), name=name, project=PLATFORM_PROJECT)
+
+
+def _unseal(store: Store, box: SecretBox, project: str, name: str) -> str:
+    return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
 
 
 def _client(app: FastAPI) -> httpx.AsyncClient:

@@ -70,6 +70,12 @@ node.list viewer anywhere sees
 node.watch viewer anywhere sees
 node.events viewer anywhere sees
 node.update admin platform changes
+node.invite admin platform changes
+node.remove admin platform changes
+node.join admin node changes
+node.renew admin node changes
+node.leave admin node changes
+node.report admin node sees
 project.get viewer anywhere sees
 project.list viewer anywhere sees
 project.watch viewer anywhere sees
@@ -137,8 +143,8 @@ def verdict(status: int) -> str:
 def expected_verdict(operation: str, roles: Mapping[str, Role]) -> str:
     """Return what the gate should say, by the table above."""
     role, scope, _ = EXPECTED[operation]
-    held = {"project": ("*", "default"), "platform": ("*",), "anywhere": tuple(roles)}[scope]
-    ranks = [RANK.index(roles[project].value) for project in {*held, "*"} if project in roles]
+    held = {"project": ("*", "default"), "platform": ("*",), "anywhere": (*roles, "*"), "node": ()}[scope]
+    ranks = [RANK.index(roles[project].value) for project in held if project in roles]
     return "yes" if any(rank >= RANK.index(role) for rank in ranks) else "no"
 
 

@@ -72,3 +72,10 @@ def test_what_the_operator_wants_of_a_node_outlives_its_loss() -> None:
     cordoned = node.replace(spec=node.spec.replace(cordoned=True))
     lost = _node(observe([cordoned])[0])
     assert _node(observe([lost], seen())[0]).spec.cordoned
+
+
+def test_a_node_that_joins_is_ready_once_it_is_seen_and_was_never_lost() -> None:
+    waiting = joined().with_status(state=NodeState.JOINING)
+    (change,) = observe([waiting], seen())
+    assert observe([waiting]) == []
+    assert (_node(change).status.state, change.notes[0].code) == (NodeState.READY, "ready")

@@ -50,7 +50,9 @@ class Place:
         return self.sockets / "activator.sock"
 
 
-def socket_folder(home: Path, environment: Mapping[str, str] | None = None) -> Path:
+def socket_folder(
+    home: Path, environment: Mapping[str, str] | None = None, *, bytes_max: int = SOCKET_FOLDER_MAX
+) -> Path:
     """Make and return the folder for the unix sockets of `home`: `home/run` unless that is too deep for a socket.
 
     Then it is a private folder (0700, ours) in XDG_RUNTIME_DIR or the temporary folder, named after a hash of `home`,
@@ -62,10 +64,10 @@ def socket_folder(home: Path, environment: Mapping[str, str] | None = None) -> P
     if env.get("XDG_RUNTIME_DIR"):
         candidates.insert(1, Path(env["XDG_RUNTIME_DIR"]) / unique)
     for candidate in candidates:
-        if len(os.fsencode(candidate)) <= SOCKET_FOLDER_MAX and is_plain_socket_path(candidate):
+        if len(os.fsencode(candidate)) <= bytes_max and is_plain_socket_path(candidate):
             _make_private(candidate)
             return candidate
-    raise StorageFailed(f"No folder with a path of at most {SOCKET_FOLDER_MAX} bytes was found for the sockets.")
+    raise StorageFailed(f"No folder with a path of at most {bytes_max} bytes was found for the sockets.")
 
 
 def replace_file(path: Path, text: str) -> bool:

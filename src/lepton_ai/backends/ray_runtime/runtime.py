@@ -31,7 +31,8 @@ class RayRuntime:
     """The `Runtime` of a cluster. `open_blob` gives bundles and calls; a node gets those that it lacks through Ray.
 
     `held` says what the platform's tasks hold, which Ray's books are compared with from time to time.
-    A new one takes over what an earlier one left running. Raises Unavailable if the cluster does not answer.
+    A new one takes over what an earlier one left running. Nodes whose names do not belong are not shown. Raises
+    Unavailable if the cluster does not answer.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class RayRuntime:
         held: Callable[[], Collection[Allocation]],
         *,
         log_bytes_max: int,
+        belongs: Callable[[str], bool] = lambda _name: True,
     ) -> None:
+        self._belongs = belongs
         self._wakes: list[Callable[[], None]] = []
         self._lock = threading.RLock()
         self._told: dict[str, Told] = {}
@@ -99,7 +102,8 @@ class RayRuntime:
 
     def nodes(self) -> Sequence[NodeObservation]:
         with self._lock:
-            return [told.node for told in self._told.values()]
+            told = list(self._told.values())
+        return [one.node for one in told if self._belongs(one.node.name)]
 
     def free_port(self, node: str) -> int:
         """Return a port where a gang can meet; raises NotFound for an unknown node, Unavailable."""

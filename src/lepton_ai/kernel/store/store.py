@@ -145,6 +145,13 @@ class Store:
         query = statements.page(kind.KIND, project, before, live_only=live_only).limit(min(limit, LIST_MAX))
         return self._select(kind, query)
 
+    def all_live(self, kind: type[T]) -> list[T]:
+        """Return every live object of the kind, newest first."""
+        found: list[T] = []
+        while page := self.page(kind, before=found[-1].id if found else "", live_only=True):
+            found.extend(page)
+        return found
+
     def owned(self, kind: type[T], owner_id: str) -> Sequence[T]:
         """Return the objects of `kind` that `owner_id` made, oldest first."""
         query = (
