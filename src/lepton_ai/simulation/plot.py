@@ -98,10 +98,13 @@ def _draw_nodes(axes: Axes, figures: Figures, outcome: Outcome, unit: float) -> 
                 devices = sum(device.share_milli for device in each.devices)
                 amount = devices if shown[row].devices else each.cpu_milli
                 held[row].append((stretch.start, stretch.end, float(amount)))
+    from matplotlib.ticker import MaxNLocator  # Late: matplotlib is an extra.
+
     rooms = [sum(device.share_milli for device in node.devices) or node.cpu_milli or 1 for node in shown]
     shares = [held_over_time(each, figures.makespan, CELLS) / room for each, room in zip(held, rooms, strict=True)]
     extent = (0.0, figures.makespan / unit or 1.0, len(shown) - 0.5, -0.5)
     axes.imshow(shares, aspect="auto", vmin=0, vmax=1, cmap="Blues", extent=extent, interpolation="nearest")
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))  # there is no node 0.5
     axes.set_ylabel("node")
     more = f" (the first {NODES_MAX} of {len(outcome.nodes):,} nodes)" if len(outcome.nodes) > NODES_MAX else ""
     axes.set_title(f"{figures.name}: who is how full{more}", loc="left")

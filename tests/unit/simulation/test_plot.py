@@ -43,6 +43,11 @@ def test_an_html_page_holds_the_whole_picture(tmp_path: Path) -> None:
     assert text.count("<svg") == text.count("</svg>") == 1
 
 
+def test_nodes_are_counted_in_whole_numbers(tmp_path: Path) -> None:
+    prepare(tmp_path / "a.svg")([(one.figures, one.outcome) for one in runs()])
+    assert "\N{MINUS SIGN}0" not in (tmp_path / "a.svg").read_text()
+
+
 def test_a_replay_in_which_nothing_ran_can_be_drawn(tmp_path: Path) -> None:
     empty = play(trace(work("huge", 0, 1, 9)), Scenario("x", (GPU_NODE,), Policy(), {}), Telling(), Rules())
     prepare(tmp_path / "a.svg")([(empty.figures, empty.outcome)])
