@@ -13,7 +13,7 @@ from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.kinds import Gate, collection_path
 from lepton_ai.api.openapi import Listing
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
-from lepton_ai.kernel.advice import classes, classes_for, place_on, rank_classes
+from lepton_ai.kernel.advice import classes, classes_for, place_on, rank_classes, why_never
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.queue import weight_of
 from lepton_ai.kernel.scheduling.explain import explain
@@ -115,7 +115,11 @@ def _advice() -> APIRouter:
         trial = _task(gate, question.spec)
         snapshot, view = _with_trial(gate, trial)
         speeds = gate.core.estimates.speeds(trial, classes_for(snapshot.nodes, view))
-        return {"items": rank_classes(snapshot, view, gate.core.placing.policy, speeds)}
+        ranked = rank_classes(snapshot, view, gate.core.placing.policy, speeds)
+        if not ranked:
+            why = why_never(snapshot, view, gate.core.placing.policy)
+            raise Conflict(f"No node could run this task: {why}.", hint="See what there is: lepton resources")
+        return {"items": ranked}
 
     @router.post("/profile", operation_id="scheduling.profile", status_code=204)
     def keep_speed(gate: Gate, measured: Measured) -> None:

@@ -57,6 +57,12 @@ def rank_classes(
     return sorted(choices, key=_rank)
 
 
+def why_never(snapshot: Snapshot, trial: WaitingTask, policy: Policy) -> str:
+    """Return why no class could run `trial`, even if nothing else ran."""
+    alone = schedule(replace(snapshot, waiting=(trial,), running=(), projects=()), policy)
+    return alone.waits[0].sentence if alone.waits else "no class of resource alone could run this task"
+
+
 def _price_of(allocations: Sequence[Allocation], prices: Mapping[str, Price | None]) -> float | None:
     """Return what an hour of `allocations` costs; None if nobody said what one of their nodes does."""
     total = 0.0

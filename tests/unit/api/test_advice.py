@@ -83,7 +83,6 @@ def test_the_classes_that_could_run_a_task_are_ranked(platform: Platform) -> Non
     assert (choice["resource_class"], choice["nodes"], choice["is_free_now"]) == ("cpu-avx2", ["node-1"], True)
     (choice,) = platform.post(BEST, question(resources={"accelerator": "h100"})).json()["items"]
     assert (choice["resource_class"], choice["source"]) == ("nvidia-h100-80gb", "guessed")
-    assert platform.post(BEST, question(resources={"cpu": 4000})).json()["items"] == []
 
 
 def test_a_trial_is_placed_and_nothing_is_held(platform: Platform) -> None:
@@ -214,3 +213,10 @@ def test_what_a_task_would_cost_follows_from_the_prices_of_its_nodes(platform: P
     found = platform.post(BEST, question(**TRAIN)).json()["items"][0]
     assert found["price_per_hour"] == pytest.approx(2.0)  # one of two devices
     assert found["expected_cost"] == pytest.approx(2.0 * found["expected_seconds"] / 3600)
+
+
+def test_a_task_that_no_node_could_ever_run_is_refused_with_the_reason(platform: Platform) -> None:
+    platform.settle()
+    refused = platform.post(BEST, question(resources={"cpu": 4000}))
+    assert refused.status_code == 409
+    assert "No node could run this task: needs 4000 CPUs on one node" in refused.json()["detail"]

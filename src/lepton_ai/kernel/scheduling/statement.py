@@ -10,6 +10,7 @@ from lepton_ai.kernel.scheduling.life_table import SECONDS_MAX, SECONDS_MIN, Flo
 STATED_COUNT = 4.0  # what is believed of statements before any was checked weighs as much as so many of them
 STATED_SIGMA = 0.5  # people are off by a factor of 1.6 as a rule
 FORGETTING = 0.995  # what a checked statement counts after the next one: about 200 are remembered
+ERROR_MAX = math.log(10.0)  # whoever is off by more has said something else than a length: it says no more of the next
 SIGMA_MIN = 0.001
 Z80 = 0.8416212335729143  # the 80th percentile of the standard normal distribution
 FAR_OUT = 1e-12  # of the tail; beyond it, differences of survival functions lose their digits
@@ -17,7 +18,7 @@ FAR_OUT = 1e-12  # of the tail; beyond it, differences of survival functions los
 
 @dataclass(frozen=True, slots=True)
 class Honesty:
-    """How far statements were from the truth: `squares` sums log(stated / actual) ** 2 over `count` statements."""
+    """How far `count` statements were from the truth: `squares` sums log(stated / actual) ** 2, each bounded."""
 
     count: float = 0.0
     squares: float = 0.0
@@ -41,7 +42,7 @@ def check(previous: Honesty, stated: float, actual: float) -> Honesty:
     """Return the honesty after one more run whose length was stated; nonsense teaches nothing."""
     if not (SECONDS_MIN <= stated <= SECONDS_MAX and SECONDS_MIN <= actual <= SECONDS_MAX):
         return previous
-    error = math.log(stated / actual)
+    error = min(abs(math.log(stated / actual)), ERROR_MAX)
     return Honesty(previous.count * FORGETTING + 1.0, previous.squares * FORGETTING + error * error)
 
 

@@ -64,3 +64,7 @@ def test_what_remains_is_positive_finite_and_in_order(median: float, sigma: floa
     left = still_to_come(LogNormal(math.log(median), sigma), elapsed)
     assert 0 < left.median <= left.p80 < math.inf
     assert 0 < left.mean < math.inf
+
+
+def test_a_statement_that_is_off_by_orders_of_magnitude_counts_as_one_that_is_off_by_ten() -> None:
+    assert check(Honesty(), 3600.0, 0.01) == pytest.approx(check(Honesty(), 100.0, 10.0))

@@ -130,7 +130,7 @@ class Market:
         return task_id in self.members.all
 
     def reassign(self, free: Ledger, now: float) -> None:
-        """Decide anew who runs on which class, if it is time to; `free` is what nobody holds or has reserved."""
+        """Decide anew who runs on which class, if it is time to; `free` is what nobody holds, reserved or not."""
         passed = None if self._before is None else now - self._before
         pause = self._policy.reassignment.total_seconds()
         if passed is not None and passed < pause * (1 if self._is_changed else REST):

@@ -31,10 +31,12 @@ class Turn:
         self._emptying: set[int] = set()  # classes that some are to leave
 
     def rows(self, order: Sequence[int]) -> Sequence[int]:
-        """Return the rows that the walk has to look at."""
-        if not self._market.is_open or not all(self._takes_part(row) for row in order):
+        """Return the rows that the walk has to look at: all, as long as one that could ever start takes no part."""
+        groups = self._waiting.groups
+        if not self._market.is_open:
             return order
-        return ()
+        others = [row for row in order if not self._takes_part(row)]
+        return order if any(groups[row].never is None for row in others) else others
 
     def seats(self, row: int) -> Sequence[Choice] | None:
         """Return on which options a row may start or reserve in the walk; None if that is for the walk to say."""
