@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lepton_ai.api.access import UNKNOWN, Access
 from lepton_ai.api.project_rights import check_rights, role_of_maker
-from lepton_ai.api.project_shares import check_nobody_below, check_shares
+from lepton_ai.api.project_shares import check_nobody_below, check_shares, hold_those_above
 from lepton_ai.errors import Conflict, InvalidInput
 from lepton_ai.kernel.change import Change, Note, delete, update
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
@@ -28,8 +28,10 @@ def admit(gate: Access, thing: AnyObject, before: AnyObject | None) -> Sequence[
         raise InvalidInput(f"{thing.name!r} stands for the platform itself.", hint="Choose another name.")
     if isinstance(thing, Project):
         check_rights(gate, thing, before if isinstance(before, Project) else None)
-        check_shares(thing, gate.core.live(Project))
-        return () if before is not None else role_of_maker(gate, thing)
+        others = gate.core.live(Project)  # read once: what is checked is what is held
+        check_shares(thing, others)
+        above = hold_those_above(thing, before if isinstance(before, Project) else None, others)
+        return above if before is not None else [*above, *role_of_maker(gate, thing)]
     if isinstance(thing, Node):
         _check_labels(thing, before)
     if not isinstance(thing, User):

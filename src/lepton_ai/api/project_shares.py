@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lepton_ai.errors import Conflict, InvalidInput
-from lepton_ai.types.identity import Project
+from lepton_ai.kernel.change import Change, update
+from lepton_ai.kernel.spending import upwards
+from lepton_ai.types.identity import Project, ProjectSpec
 from lepton_ai.types.quantity import format_bytes
 from lepton_ai.types.share import Ceiling
 
@@ -29,6 +31,18 @@ def check_nobody_below(project: Project, others: Collection[Project]) -> None:
             f"Project {project.name!r} has {len(below)} below it, such as {below[0]!r}.",
             hint=f"Move or delete them first: lepton project set {below[0]} --parent ''",
         )
+
+
+def hold_those_above(project: Project, before: Project | None, others: Collection[Project]) -> Sequence[Change]:
+    """Return changes that fail if a project above this one is changed at the same moment.
+
+    Two that are checked at once would promise more together than is there, or end up below each other.
+    """
+    spec, was = project.spec, before.spec if before is not None else ProjectSpec()
+    if (spec.parent, spec.quota) == (was.parent, was.quota):
+        return ()
+    known = {one.name: one for one in others}
+    return [update(known[name]) for name in upwards(spec.parent, known)]
 
 
 def _check_parent(project: Project, parents: dict[str, str]) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from lepton_ai.api.project_shares import hold_those_above
+from lepton_ai.errors import Conflict
 from lepton_ai.types.event import Outcome
-from lepton_ai.types.identity import Role
+from lepton_ai.types.identity import Project, ProjectSpec, Role
 from tests.unit.api.platform import Platform
 
 PROJECTS, USAGE = "/api/v1/projects", "/api/v1/usage"
@@ -107,3 +109,13 @@ def test_the_queue_says_which_bound_keeps_a_job_waiting(platform: Platform) -> N
     assert entry["refusal"] == "quota"
     assert entry["sentence"] == explained["reason"]["sentence"]
     assert entry["sentence"].startswith("project default holds 1 of its 1 CPU, and this task asks for 1 more; it may")
+
+
+def test_a_promise_is_not_stored_if_a_project_above_was_changed_since_it_was_checked(platform: Platform) -> None:
+    make(platform, "lab", quota={"cpu": 1})
+    make(platform, "vision", parent="lab")
+    spec = ProjectSpec.model_validate({"parent": "vision", "quota": {"cpu": 1}})
+    held = hold_those_above(Project(spec=spec), None, platform.store.page(Project))
+    assert change(platform, "lab", quota={"cpu": 0.5}).status_code == 200
+    with pytest.raises(Conflict):
+        platform.store.commit(held, actor="rosa")
