@@ -31,6 +31,7 @@ from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import GANG_MAX, Money, Program, Task, TaskSpec, TaskState, TaskStatus
 
+FOR_EVER = {Refusal.TOO_LARGE, Refusal.NO_SUCH_DEVICE, Refusal.NO_NODES, Refusal.NO_SUCH_PLACE, Refusal.TOO_DEAR}
 KEEP_TRIES = 5  # each fails only if a task ends within the milliseconds that it takes
 Word = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -143,13 +144,7 @@ def _advice() -> APIRouter:
             placed = plan.placements[0]
             return {"allocations": placed.allocations, "sentence": placed.sentence, "expected_start": snapshot.now}
         wait = plan.waits[0]
-        if wait.expected_start is None and wait.refusal in {
-            Refusal.TOO_LARGE,
-            Refusal.NO_SUCH_DEVICE,
-            Refusal.NO_NODES,
-            Refusal.NO_SUCH_PLACE,
-            Refusal.TOO_DEAR,
-        }:
+        if wait.expected_start is None and wait.refusal in FOR_EVER:
             raise Conflict(wait.sentence, hint="See what there is: lepton resources")
         return {
             "allocations": (),

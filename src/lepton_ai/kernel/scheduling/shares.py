@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from lepton_ai.kernel.scheduling.snapshot import ProjectView, Refusal
 from lepton_ai.types.resources import Allocation
 
 FAVOUR_MAX = 4.0  # a project far below its share goes before another's tasks of at most 4 times the index
+LOG_FAVOUR_MAX = math.log(FAVOUR_MAX)
 LAST = 1e-6  # behind everybody: what starts after a soft bound of the budget
 
 
@@ -201,8 +203,9 @@ class Shares:
     def favour(self, row: int, due: float, fairness: float) -> float:
         """Return what the index of one project's tasks is multiplied by, given the share that it is due."""
         share = self.tree.share(self.usage[row])
-        ratio = (due / share) ** fairness if share > 0 else FAVOUR_MAX
-        favour = min(max(ratio, 1 / FAVOUR_MAX), FAVOUR_MAX)
+        ratio = due / share if share > 0 else math.inf
+        power = fairness * math.log(ratio) if ratio > 0 else -math.inf  # a power itself could overflow
+        favour = math.exp(min(max(power, -LOG_FAVOUR_MAX), LOG_FAVOUR_MAX)) if fairness > 0 else 1.0
         return favour * LAST if self.tree.is_last[row] else favour
 
     def may_go(self, task_ids: Iterable[str], project: str, gone: Iterable[str]) -> list[bool]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import (
     Bounds,
@@ -23,6 +25,7 @@ from tests.unit.kernel.scheduling.worlds import NOW, node, running, task, wait_o
 
 GPU = "nvidia-h100-80gb"
 ONE = AcceleratorRequest()
+BUSY = node("a", 8)
 
 
 def gpus(count: float) -> Bounds:
@@ -168,3 +171,11 @@ def test_the_terms_reproduce_the_index() -> None:
     terms = wait_of(plan, "u").terms
     reckoned = terms["weight"] * terms["age"] * terms["favour"] / (terms["expected_seconds"] * terms["share"])
     assert terms["index"] == reckoned
+
+
+def test_fairness_beyond_all_measure_is_bounded_as_any_other_is() -> None:
+    busy = [replace(running("r", BUSY, 6, ends_in=60), project="bob")]
+    waiting = (*of("ada", task("a", 8)), *of("bob", task("b", 8)))
+    projects = (ProjectView("ada", quota=cpus(4)), ProjectView("bob"))
+    plan = schedule(Snapshot(NOW, (BUSY,), waiting, tuple(busy), projects), Policy(fairness=1e6))
+    assert (wait_of(plan, "a").terms["favour"], wait_of(plan, "b").terms["favour"]) == pytest.approx((4.0, 0.25))
