@@ -32,11 +32,13 @@ class Turn:
 
     def rows(self, order: Sequence[int]) -> Sequence[int]:
         """Return the rows that the walk has to look at: all, as long as one that could ever start takes no part."""
-        groups = self._waiting.groups
-        if not self._market.is_open:
+        if not self._market.is_open or self._has_others(order):
             return order
-        others = [row for row in order if not self._takes_part(row)]
-        return order if any(groups[row].never is None for row in others) else others
+        return [row for row in order if not self._takes_part(row)]
+
+    def _has_others(self, order: Sequence[int]) -> bool:
+        groups = self._waiting.groups
+        return any(groups[row].never is None and not self._takes_part(row) for row in order)
 
     def seats(self, row: int) -> Sequence[Choice] | None:
         """Return on which options a row may start or reserve in the walk; None if that is for the walk to say."""
@@ -76,7 +78,7 @@ class Turn:
         """
         if self._market.is_open:
             moves = Moves(self._market, occupancy.scorer, occupancy.free, self._ranking.now)
-            moves.begin(only_promised=bool(self.rows(order)))
+            moves.begin(only_promised=self._has_others(order))
             self._begin(moves, walk)
 
     def take(self, walk: Walk, occupancy: Occupancy, told: Collection[int]) -> None:

@@ -78,6 +78,14 @@ def test_nobody_behind_it_in_the_queue_takes_the_room_of_a_task_that_takes_part(
     assert wait_of(plan, "stays").rank == 2
 
 
+def test_one_that_could_never_start_changes_nothing_for_those_who_take_part() -> None:
+    never = replace(trial("never", {FAST: 1.0}, size=9), restart=None)
+    queue = (EAGER, EASY, trial("long", {FAST: 90_000.0, SLOW: 900_000.0}))
+    alone, beside = (schedule(Snapshot(NOW, BOTH, tasks, ())) for tasks in (queue, (*queue, never)))
+    assert places(alone) == places(beside)
+    assert wait_of(beside, "never").expected_start is None
+
+
 def test_who_takes_part_does_not_pass_one_that_is_before_it_in_the_queue() -> None:
     stays = replace(trial("stays", {FAST: 1e6, SLOW: 1e6}, size=2, weight=1e6), restart=None)
     plan = schedule(Snapshot(NOW, BOTH, (stays, EAGER), ()))
