@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from lepton_ai.backends.haproxy.desired import DataPlane
 from lepton_ai.backends.haproxy.plane import HaproxyPlane
+from lepton_ai.backends.process_end import await_end
 from lepton_ai.errors import LeptonError
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 
@@ -117,15 +116,7 @@ class HaproxyDoor:
         threading.Thread(target=self._await_end, args=(pid,), name="haproxy-watch", daemon=True).start()
 
     def _await_end(self, pid: int) -> None:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except OSError:
-            pass
-        else:
-            try:
-                select.select([descriptor], [], [])
-            finally:
-                os.close(descriptor)
+        await_end(pid)
         if self._wakes:
             log.warning("haproxy_ended pid=%s", pid)
         self._applied = None

@@ -55,8 +55,9 @@ class NodeAgent:
         context = ray.get_runtime_context()
         self._entry = entry_environment(context.gcs_address)
         sample = SteadyUse(UseSampler(hardware)).sample
+        self._raylet = os.getppid()
         # The leash is the raylet: once it is gone, the kernel starts elsewhere what ran here.
-        node = LocalNode(name, hardware, sample, address=ray.util.get_node_ip_address(), leash=os.getppid())
+        node = LocalNode(name, hardware, sample, address=ray.util.get_node_ip_address(), leash=self._raylet)
         self._runtime = LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=log_bytes_max)
         self._life = uuid.uuid4().hex
         self._count = 0
@@ -68,7 +69,9 @@ class NodeAgent:
         with self._changed:
             self._changed.wait_for(lambda: (self._life, self._count) != (life, count), seconds)
             count = self._count
-        return Told(self._life, count, self._runtime.nodes()[0], dict(self._runtime.replicas()))
+        told = Told(self._life, count, self._runtime.nodes()[0], dict(self._runtime.replicas()))
+        self._end_with_raylet()
+        return told
 
     def lacks(self, digests: Collection[str]) -> Sequence[str]:
         """Return those blobs of `digests` that are not on this node."""
@@ -79,6 +82,7 @@ class NodeAgent:
 
         Returns the life and count from which on it is seen. Raises what `LocalRuntime.start` does.
         """
+        self._end_with_raylet()
         for digest, reference in blobs.items():
             self._blobs.put(digest, ray.get(reference))
         entry = {**self._entry, HOOK[0]: HOOK[1], GROUP_VARIABLE: group}
@@ -112,6 +116,14 @@ class NodeAgent:
 
     def read_result(self, replica_id: str) -> bytes | None:
         return self._runtime.read_result(replica_id)
+
+    def _end_with_raylet(self) -> None:
+        """End at once where the raylet has: everything here ends with it, and that is the loss of the node, once.
+
+        Told one by one, each replica would be tried again here, where it cannot live, until no tries are left.
+        """
+        if os.getppid() != self._raylet:
+            os._exit(1)
 
     def _note(self) -> None:
         with self._changed:

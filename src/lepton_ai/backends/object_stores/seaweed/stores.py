@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from pathlib import Path
 from lepton_ai.backends.object_stores.seaweed import config
 from lepton_ai.backends.object_stores.seaweed.certificate import make_certificate
 from lepton_ai.backends.object_stores.seaweed.process import WeedProcess, free_ports
+from lepton_ai.backends.process_end import await_end
 from lepton_ai.errors import LeptonError, StorageFailed, Unavailable
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.object_store.opening import OpenStore
@@ -152,12 +151,7 @@ class SeaweedStores:
             threading.Thread(target=self._await_end, args=(pid,), name="seaweed-watch", daemon=True).start()
 
     def _await_end(self, pid: int) -> None:
-        with contextlib.suppress(OSError):
-            descriptor = os.pidfd_open(pid)
-            try:
-                select.select([descriptor], [], [])
-            finally:
-                os.close(descriptor)
+        await_end(pid)
         if not self._is_stopped:
             log.warning("seaweed_ended pid=%s", pid)
             for wake in self._wakes:
