@@ -26,10 +26,12 @@ def announce(home: Path, pid: int, started_at: str) -> None:
 @pytest.fixture
 def core() -> Iterator[subprocess.Popen[bytes]]:
     """A process that carries the core's name in its command line."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", CORE_MODULE])
-    yield process
-    process.kill()
-    process.wait()
+    program = "import time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program, CORE_MODULE], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # for a moment after it is made, a process has no command line yet
+        yield process
+        process.kill()
 
 
 def test_a_core_that_lives_is_found(tmp_path: Path, core: subprocess.Popen[bytes]) -> None:
