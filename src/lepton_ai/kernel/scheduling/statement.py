@@ -10,7 +10,7 @@ from lepton_ai.kernel.scheduling.life_table import SECONDS_MAX, SECONDS_MIN, Flo
 STATED_COUNT = 4.0  # what is believed of statements before any was checked weighs as much as so many of them
 STATED_SIGMA = 0.5  # people are off by a factor of 1.6 as a rule
 FORGETTING = 0.995  # what a checked statement counts after the next one: about 200 are remembered
-ERROR_MAX = math.log(10.0)  # whoever is off by more has said something else than a length: it says no more of the next
+ERROR_MAX = math.log(1000.0)  # whoever is off by more has not said a length: it counts no more for what is said later
 SIGMA_MIN = 0.001
 Z80 = 0.8416212335729143  # the 80th percentile of the standard normal distribution
 FAR_OUT = 1e-12  # of the tail; beyond it, differences of survival functions lose their digits

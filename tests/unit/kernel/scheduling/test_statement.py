@@ -66,5 +66,5 @@ def test_what_remains_is_positive_finite_and_in_order(median: float, sigma: floa
     assert 0 < left.mean < math.inf
 
 
-def test_a_statement_that_is_off_by_orders_of_magnitude_counts_as_one_that_is_off_by_ten() -> None:
-    assert check(Honesty(), 3600.0, 0.01) == pytest.approx(check(Honesty(), 100.0, 10.0))
+def test_a_statement_that_is_off_by_more_than_a_thousand_counts_as_one_that_is_off_by_that() -> None:
+    assert check(Honesty(), 3600.0, 0.01) == pytest.approx(check(Honesty(), 10_000.0, 10.0))
