@@ -12,14 +12,13 @@ from benchmarks.bell import Bell
 from benchmarks.figure import Figure, Report, at_least, at_most, percentile, told
 from benchmarks.instance import Instance, running_instance
 from benchmarks.ray_peer import running_ray
+from benchmarks.submit import submit_times
 from benchmarks.throughput import count_incomplete
-from benchmarks.watch import RunningWatch
 from benchmarks.work import submit_many, wait_for_all
 from lepton_ai import Job, LeptonAI
 from lepton_ai.testing.ray_cluster import LocalRayCluster
 
 SAMPLES = 60
-WARM_UP = 5
 PEER_SAMPLES = 5
 JOBS = 300
 WAIT_SECONDS_MAX = 60.0
@@ -57,16 +56,7 @@ def _running_cluster() -> Iterator[Instance]:
 
 
 def _submit(client: LeptonAI, bell: Bell) -> list[Figure]:
-    watch = RunningWatch(client)
-    seen, ran = [], []
-    for sample in range(WARM_UP + SAMPLES):
-        began = time.monotonic_ns()
-        job = client.jobs.create(bell.command)
-        heard, told_at = bell.wait(WAIT_SECONDS_MAX), watch.wait(job.id, WAIT_SECONDS_MAX)
-        job.wait(WAIT_SECONDS_MAX, raise_on_failure=True)
-        if sample >= WARM_UP:
-            seen.append((told_at - began) / NS_PER_MS)
-            ran.append((heard - began) / NS_PER_MS)
+    seen, ran = submit_times(client, bell, SAMPLES)
     return [
         at_most("submit to `running`, p50", seen, 400, "ms"),
         told("submit to `running`, p95", [percentile(seen, 95)], "ms"),

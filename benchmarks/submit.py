@@ -38,10 +38,12 @@ def measure() -> Report:
     return Report(name="submit", title="Submit to running", figures=[*figures, *peers], notes=notes)
 
 
-def _ours(client: LeptonAI, bell: Bell) -> list[Figure]:
+def submit_times(client: LeptonAI, bell: Bell, samples: int) -> tuple[list[float], list[float]]:
+    """Return the milliseconds from submission until a watcher is told of `running`, and until the command runs."""
     watch = RunningWatch(client)
-    seen, ran = [], []
-    for sample in range(WARM_UP + SAMPLES):
+    seen: list[float] = []
+    ran: list[float] = []
+    for sample in range(WARM_UP + samples):
         began = time.monotonic_ns()
         job = client.jobs.create(bell.command)
         heard, told_at = bell.wait(WAIT_SECONDS_MAX), watch.wait(job.id, WAIT_SECONDS_MAX)
@@ -49,6 +51,11 @@ def _ours(client: LeptonAI, bell: Bell) -> list[Figure]:
         if sample >= WARM_UP:
             seen.append((told_at - began) / NS_PER_MS)
             ran.append((heard - began) / NS_PER_MS)
+    return seen, ran
+
+
+def _ours(client: LeptonAI, bell: Bell) -> list[Figure]:
+    seen, ran = submit_times(client, bell, SAMPLES)
     return [
         at_most("submit to `running`, p50", seen, 100, "ms"),
         at_most("submit to `running`, p95", [percentile(seen, 95)], 250, "ms"),

@@ -40,19 +40,21 @@ class Advisor:
         self._executed: deque[tuple[str, JobHandle]] = deque(maxlen=REMEMBERED_MAX)
 
     def choices(self, task: TaskLike) -> Sequence[ResourceChoice]:
-        """Return the resource classes that could run the task, the soonest expected end first."""
+        """Return the resource classes that could run the task, the soonest expected end first.
+
+        Raises Conflict if no machine could ever run it.
+        """
         answer = self._ask("optimal-resource", {"spec": _question(_prepared(task))})
         items = answer.get("items")
-        return [read(ResourceChoice, item) for item in items] if isinstance(items, list) else []
-
-    def resource(self, task: TaskLike) -> ResourceChoice:
-        """Return the best of the choices; raises Conflict if no machine could ever run the task."""
-        found = self.choices(task)
-        if not found:
+        if not isinstance(items, list) or not items:
             raise Conflict(
                 "No node could run this task, even an empty one.", hint="See what there is: lepton resources"
             )
-        return found[0]
+        return [read(ResourceChoice, item) for item in items]
+
+    def resource(self, task: TaskLike) -> ResourceChoice:
+        """Return the best of the choices; raises Conflict if no machine could ever run the task."""
+        return self.choices(task)[0]
 
     def allocation(self, choice: ResourceChoice | str, task: TaskLike) -> AllocationPlan:
         """Return what the scheduler would allocate now on that class; nothing is held by asking."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from lepton_ai.errors import Conflict, InvalidInput
+from lepton_ai.errors import InvalidInput
 from lepton_ai.sdk.advice import Advisor
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.task_request import TaskRequest, prepare
@@ -28,8 +28,6 @@ def profile(jobs: Jobs, advisor: Advisor, request: TaskRequest, seconds: float) 
     if not request.command:
         raise InvalidInput("Only commands can be profiled.", hint="Call the function from a script: python train.py")
     choices = advisor.choices(request)
-    if not choices:
-        raise Conflict("No node could run this task, even an empty one.", hint="See what there is: lepton resources")
     probes = [_probe(jobs, advisor, held, request, seconds) for held in _held(request, choices)]
     return Profile(probes=tuple(probes), choices=tuple(advisor.choices(request)))
 

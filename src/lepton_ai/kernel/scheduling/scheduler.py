@@ -213,10 +213,10 @@ class Scheduler:
         victims = Victims(self._occupancy, ranking.now, self.policy, self._group_of_running)
         walk = Walk(self._waiting, ranking, self._occupancy, victims)
         turns = Turns(self._waiting, ranking, shares, self.policy.fairness)
-        turn = Turn(self._market, self._waiting, ranking)
-        turn.take_promised(walk, self._occupancy, order)
+        turn = Turn(self._market, self._waiting, ranking, order)
+        turn.take_promised(walk, self._occupancy)
         turn.decide(self._occupancy)
-        walk.go(turns.of(turn.rows(order), lambda row: walk.is_idle(row, everyone)), everyone, turn.seats)
+        walk.go(turns.of(turn.rows(), lambda row: walk.is_idle(row, everyone)), everyone, turn.seats)
         turn.take(walk, self._occupancy, everyone)
         for number in walk.full:
             self._is_open[number] = False

@@ -24,21 +24,20 @@ class Turn:
     on the class that it was assigned, so that nobody behind it takes that room.
     """
 
-    def __init__(self, market: Market, waiting: Waiting, ranking: Ranking) -> None:
-        self._market, self._waiting, self._ranking = market, waiting, ranking
+    def __init__(self, market: Market, waiting: Waiting, ranking: Ranking, order: Sequence[int]) -> None:
+        self._market, self._waiting, self._ranking, self._order = market, waiting, ranking, order
+        self._has_others = market.is_open and any(
+            waiting.groups[row].never is None and not self._takes_part(row) for row in order
+        )
         self.preemptions: tuple[Preemption, ...] = ()
         self._begun: set[int] = set()  # rows
         self._emptying: set[int] = set()  # classes that some are to leave
 
-    def rows(self, order: Sequence[int]) -> Sequence[int]:
+    def rows(self) -> Sequence[int]:
         """Return the rows that the walk has to look at: all, as long as one that could ever start takes no part."""
-        if not self._market.is_open or self._has_others(order):
-            return order
-        return [row for row in order if not self._takes_part(row)]
-
-    def _has_others(self, order: Sequence[int]) -> bool:
-        groups = self._waiting.groups
-        return any(groups[row].never is None and not self._takes_part(row) for row in order)
+        if not self._market.is_open or self._has_others:
+            return self._order
+        return [row for row in self._order if not self._takes_part(row)]
 
     def seats(self, row: int) -> Sequence[Choice] | None:
         """Return on which options a row may start or reserve in the walk; None if that is for the walk to say."""
@@ -70,7 +69,7 @@ class Turn:
             self._market.reassign(occupancy.free, self._ranking.now)
             self._emptying = {member.held for member in self._market.leaving()}
 
-    def take_promised(self, walk: Walk, occupancy: Occupancy, order: Sequence[int]) -> None:
+    def take_promised(self, walk: Walk, occupancy: Occupancy) -> None:
         """Start those for whom others were stopped before anybody else takes their room.
 
         While all take part, also those who were merely assigned a class; otherwise these have their turn in the walk,
@@ -78,7 +77,7 @@ class Turn:
         """
         if self._market.is_open:
             moves = Moves(self._market, occupancy.scorer, occupancy.free, self._ranking.now)
-            moves.begin(only_promised=self._has_others(order))
+            moves.begin(only_promised=self._has_others)
             self._begin(moves, walk)
 
     def take(self, walk: Walk, occupancy: Occupancy, told: Collection[int]) -> None:
