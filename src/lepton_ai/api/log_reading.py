@@ -32,13 +32,14 @@ class LogReader:
 
     def __init__(self, core: Core, thing: AnyObject, selection: Selection, cursor: LogCursor) -> None:
         self._core = core
-        self._thing = thing
-        self._is_deleted = False
         self._selection = selection
         self._done: set[str] = set()
         self._skipped: set[str] = set()
         self.cursor = cursor
         self._revision = core.store.revision()
+        # What was committed since `thing` was looked up is in no later change: look again.
+        current = core.store.look_up(type(thing), thing.project, thing.id)
+        self._thing, self._is_deleted = current or thing, current is None
         owned = core.store.owned(Task, thing.id)
         self._tasks = {task.id: task for task in owned if place(task) > cursor.done_to}
         self._order: deque[str] = deque()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lepton_ai.api.log_cursor import CURSOR_MAX, LogCursor, read_cursor
-from lepton_ai.api.log_reading import CHUNK_BYTES, decode
+from lepton_ai.api.log_reading import CHUNK_BYTES, LogReader, Selection, decode
 from lepton_ai.api.logs import TURN_CHUNKS_MAX
+from lepton_ai.types.job import Job
 from lepton_ai.types.task import ExitKind, Task
 from tests.unit.api.platform import JOB, JOBS, Platform
 from tests.unit.api.streams import Sent, Stream
@@ -58,6 +59,16 @@ def test_following_tells_what_comes_and_ends_with_the_job(platform: Platform) ->
         platform.settle()
         log, end = stream.rest()
         assert (log.data["text"], end.data) == ("last words", {"state": "succeeded"})
+
+
+def test_a_job_that_ends_just_before_its_log_is_opened_has_an_end(platform: Platform) -> None:
+    replica = platform.running_job("train")
+    looked_up = platform.store.find(Job, "default", "train")
+    platform.runtime.end(replica)
+    platform.settle()
+    reader = LogReader(platform.core, looked_up, Selection(), LogCursor())
+    reader.refresh()
+    assert (reader.is_over(), reader.state()) == (True, "succeeded")
 
 
 @pytest.mark.parametrize("header", [True, False])
