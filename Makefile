@@ -37,7 +37,9 @@ demo: .venv/.ready-demo
 
 test: .venv/.ready-dev
 	@echo '== the test suite'
-	@$(RUN) pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --session-timeout 3600 $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --session-timeout 3600 $(ARGS) || { \
+		[ $$? = 1 ] && echo '== some failed beside others; those again, one at a time (each is worth an issue, even if it passes now)' && \
+		$(RUN) pytest -n 0 --last-failed --last-failed-no-failures none --session-timeout 1200; }
 
 fuzz: .venv/.ready-dev
 	@for round in $$(seq $(ROUNDS)); do echo "== round $$round"; \
