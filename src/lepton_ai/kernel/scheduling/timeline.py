@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from lepton_ai.kernel.scheduling.demand import Shape, rooms_of
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
 from lepton_ai.kernel.scheduling.held import Holdings
+
+N = TypeVar("N", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,12 @@ class Timeline:
     def _release(self, at: int, more: Holdings, row: int) -> None:
         """Begin at row `at` the time after which one of `more` is free again."""
         before = at - 1  # of the same node: its first row is now
-        self.cpu = np.insert(self.cpu, at, self.cpu[before] + more.cpu[row])
-        self.memory = np.insert(self.memory, at, self.memory[before] + more.memory[row])
-        self.devices = np.insert(self.devices, at, self.devices[before] + more.devices[row], axis=0)
-        self.node = np.insert(self.node, at, more.node[row])
-        self.time = np.insert(self.time, at, more.ends_in[row])
-        self._source = np.insert(self._source, at, len(self._names))
+        self.cpu = _with_row(self.cpu, at, self.cpu[before] + more.cpu[row])
+        self.memory = _with_row(self.memory, at, self.memory[before] + more.memory[row])
+        self.devices = _with_row(self.devices, at, self.devices[before] + more.devices[row])
+        self.node = _with_row(self.node, at, more.node[row])
+        self.time = _with_row(self.time, at, more.ends_in[row])
+        self._source = _with_row(self._source, at, len(self._names))
         self._names.append(more.names[row])
         self._overdue.append(bool(more.overdue[row]))
         self._first[int(more.node[row]) + 1 :] += 1
@@ -122,6 +125,13 @@ class Timeline:
     def _span(self, node: int) -> tuple[int, int]:
         end = int(self._first[node + 1]) if node + 1 < len(self._first) else len(self.time)
         return int(self._first[node]), end
+
+
+def _with_row(rows: npt.NDArray[N], at: int, row: object) -> npt.NDArray[N]:
+    """Return `rows` with one more before row `at`: np.insert, which takes ten times as long for so little."""
+    found = np.empty((len(rows) + 1, *rows.shape[1:]), dtype=rows.dtype)
+    found[:at], found[at], found[at + 1 :] = rows[:at], row, rows[at:]
+    return found
 
 
 def _row_of_opening(rooms: Ints, size: int, view: _View) -> int | None:
