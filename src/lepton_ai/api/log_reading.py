@@ -64,11 +64,11 @@ class LogReader:
 
     def is_over(self) -> bool:
         """Tell whether the object has ended or is going, so that no task can follow."""
-        return self._is_deleted or self._thing.is_final() or self._thing.metadata.deletion_requested_at is not None
+        return self._is_going() or self._thing.is_final()
 
     def state(self) -> str:
-        """Return the object's state."""
-        return DELETED if self._is_deleted else str(self._thing.status.state)
+        """Return the object's state; one that is going counts as deleted: nothing more is told of it."""
+        return DELETED if self._is_going() else str(self._thing.status.state)
 
     def replicas(self) -> Sequence[tuple[Task, int]]:
         """Return the replicas that were ever started for the object and are not read to their ends, oldest first."""
@@ -102,6 +102,9 @@ class LogReader:
             return None
         shown = {"task": task.id, "index": task.spec.index, "attempt": task.spec.attempt, "rank": rank, "text": text}
         return shown | {"truncated_bytes": max(0, chunk.offset - offset)}
+
+    def _is_going(self) -> bool:
+        return self._is_deleted or self._thing.metadata.deletion_requested_at is not None
 
     def _take(self, thing: AnyObject, *, is_deleted: bool) -> None:
         if thing.id == self._thing.id:
