@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse
 
@@ -28,6 +30,12 @@ from lepton_ai.types.task import Task, TaskState
 from lepton_ai.version import VERSION
 
 _MADE = frozenset({"created", "submitted"})  # how the story of an object begins; old events are dropped some day
+
+
+class Draining(Model):
+    """How many seconds what runs on a node has to leave it; what is left then is stopped."""
+
+    seconds: Annotated[float, Field(ge=0, le=30 * 86400)] = 3600.0
 
 
 class Shutdown(Model):
@@ -99,6 +107,13 @@ def _nodes() -> APIRouter:
     def patch_node(gate: Gate, name: str, patch: dict[str, Any], version: Version = 0) -> Node:
         """Cordon a node, so that it gets nothing new, or take that back."""
         return changes.patch(gate, Node, name, Patch(patch, version), in_project=False)
+
+    @router.post("/{name}/drain", operation_id="node.drain")
+    def drain_node(gate: Gate, name: str, wish: Draining | None = None) -> Node:
+        """Give a node nothing new and have what runs there leave; a patch of `drain_by` to null takes that back."""
+        by = gate.core.clock.now() + timedelta(seconds=(wish or Draining()).seconds)
+        wanted = Patch({"spec": {"cordoned": True, "drain_by": by.isoformat()}}, 0)
+        return changes.patch(gate, Node, name, wanted, in_project=False)
 
     return router
 

@@ -156,6 +156,11 @@ COMMANDS: Mapping[str, Command] = {
         "node:cordon_node", "Give a machine no new work; what runs there goes on.", ("node.update",)
     ),
     "node uncordon": Command("node:uncordon_node", "Give a machine new work again.", ("node.update",)),
+    "node drain": Command(
+        "node_drain:drain_node",
+        "Have what runs on a machine leave it, and give it nothing new.",
+        ("node.drain", "node.get", "node.watch"),
+    ),
     "node label": Command("node:label_node", "Say where a machine is, so that work can ask for it.", ("node.update",)),
     "node price": Command("node:set_price", "Say what an hour of a machine costs.", ("node.update",)),
     "node token": Command("node_membership:node_token", "Make a token for one machine to join.", ("node.invite",)),

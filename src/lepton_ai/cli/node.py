@@ -31,7 +31,7 @@ def list_nodes(context: typer.Context) -> None:
     if session.is_json:
         print_json(nodes)
         return
-    titles = ("NAME", "STATE", "CLASSES", "CPUS>", "MEMORY>", "LIMITS")
+    titles = ("NAME", "STATE", "CLASSES", "CPUS>", "MEMORY>", "LABELS")
     print_table(titles, map(_row, nodes), empty="There are no nodes.")
 
 
@@ -140,11 +140,19 @@ def _row(node: Node) -> tuple[str, ...]:
     from lepton_ai.types.quantity import format_bytes
 
     hardware = node.status.hardware
-    state = str(node.status.state) + (" (cordoned)" if node.spec.cordoned else "")
+    state = ", ".join(_state(node))
     if hardware is None:
-        return (node.name, state, "-", "-", "-", node.status.limits)
+        return (node.name, state, "-", "-", "-", _labels(node))
     classes = ", ".join(hardware.resource_classes())
-    return (node.name, state, classes, str(hardware.threads), format_bytes(hardware.memory_bytes), node.status.limits)
+    return (node.name, state, classes, str(hardware.threads), format_bytes(hardware.memory_bytes), _labels(node))
+
+
+def _state(node: Node) -> list[str]:
+    """Return a node's state, and whatever else keeps work from it."""
+    words = [str(node.status.state)]
+    if node.spec.drain_by is not None:
+        return [*words, "drained" if node.status.reason.code == "drained" else "draining"]
+    return [*words, "cordoned"] if node.spec.cordoned else words
 
 
 def _fields(node: Node) -> list[tuple[str, str]]:
@@ -153,7 +161,7 @@ def _fields(node: Node) -> list[tuple[str, str]]:
     status = node.status
     fields = [
         ("Name", node.name),
-        ("State", f"{status.state}{', cordoned' if node.spec.cordoned else ''}"),
+        ("State", ", ".join(_state(node))),
         ("Reason", status.reason.sentence),
         ("Labels", _labels(node)),
         ("Address", status.address),

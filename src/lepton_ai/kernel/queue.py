@@ -169,7 +169,7 @@ class SnapshotBuilder:
             foreign_bytes=foreign if foreign > reserved else 0,
             labels=place_labels(node),
             price=price_of_node(node),
-            is_schedulable=node.status.state is NodeState.READY and not node.spec.cordoned and not is_closed,
+            is_schedulable=node.status.state is NodeState.READY and node.spec.takes_work and not is_closed,
         )
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from lepton_ai.errors import LeptonError
-from lepton_ai.kernel import cost_limits, dispatch, tasks
+from lepton_ai.kernel import cost_limits, dispatch, draining, tasks
 from lepton_ai.kernel.attention import Attention
 from lepton_ai.kernel.backoff import Backoff
 from lepton_ai.kernel.change import Change, Verb, update
@@ -40,8 +40,8 @@ ACTOR = "platform"
 COMMIT_MAX = 1000  # changes in one transaction: 1,000 x 0.3 ms = 0.3 s for which the API cannot write
 RESYNC = timedelta(seconds=30)  # everything is looked at again this often, whatever was missed
 PRUNE_EVERY = timedelta(days=1)
-# Not objects: the keys under which a pruning that failed, looks at budgets and cost limits, and the next plan are due.
-PRUNE, BUDGETS, COSTS, PLAN = "prune", "budgets", "costs", "plan"
+# Not objects: the keys under which a pruning that failed, looks at budgets and the like, and the next plan are due.
+PRUNE, BUDGETS, COSTS, DRAINS, PLAN = "prune", "budgets", "costs", "drains", "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ class Loop:
         self._commit(self._observe_tasks(seen, nodes.keys(), now))
         # 3. Ask the services about each object that changed.
         self._commit(self._decide(now))
-        # 4. Look at the budgets, then place what waits.
-        self._review_budgets(now)
+        # 4. Look at budgets and at nodes that are drained, then place what waits.
+        self._review(now)
         # In one order, so that a simulated history can be replayed.
         strays = sorted(seen.keys() - self._world.index.holders.keys())
         # A node that was away may still run what was given up for lost: it has no room before that has ended.
@@ -253,10 +253,11 @@ class Loop:
             if self._guard(task.id, now, partial(self._delete_logs, task)):
                 self._world.forget_deleted(task)
 
-    def _review_budgets(self, now: datetime) -> None:
-        limited = self._world.index.limited.values()
-        looks = {BUDGETS: self._spending.review(self._world, now), COSTS: cost_limits.review(limited, now)}
-        for key, (changes, again_at) in looks.items():
+    def _review(self, now: datetime) -> None:
+        costs = cost_limits.review(self._world.index.limited.values(), now)
+        drains = draining.review(self._world, now)
+        budgets = self._spending.review(self._world, now)
+        for key, (changes, again_at) in {BUDGETS: budgets, COSTS: costs, DRAINS: drains}.items():
             self._commit(list(changes))
             self._due |= {key: again_at} if again_at is not None else {}
 
@@ -278,8 +279,7 @@ class Loop:
             result = work()
         except Exception as error:
             self._due[key] = now + self._backoff.failed(key, now)
-            is_ours = not isinstance(error, LeptonError)
-            log.warning("work_failed about=%s error=%s", key, error, exc_info=is_ours)
+            log.warning("work_failed about=%s error=%s", key, error, exc_info=not isinstance(error, LeptonError))
             return None
         self._backoff.succeeded(key)
         return result

@@ -17,6 +17,7 @@ class TaskIndex:
     def __init__(self) -> None:
         self._moving: dict[str, Task] = {}
         self._limited: dict[str, Task] = {}
+        self._leaving: dict[str, Task] = {}
         self._holders: dict[str, str] = {}  # by replica id
         self._held: dict[str, tuple[str, ...]] = {}  # replica ids by task id
 
@@ -31,6 +32,11 @@ class TaskIndex:
         return self._limited
 
     @property
+    def leaving(self) -> Mapping[str, Task]:
+        """The tasks that hold something and were told to leave their node."""
+        return self._leaving
+
+    @property
     def holders(self) -> Mapping[str, str]:
         """The id of the active task that holds a replica, by the replica's id."""
         return self._holders
@@ -43,6 +49,8 @@ class TaskIndex:
             self._moving[task.id] = task
         if task.spec.max_cost is not None and state in _MAY_EXCEED:
             self._limited[task.id] = task
+        if task.status.leave_by is not None and state in ACTIVE:
+            self._leaving[task.id] = task
         if state in ACTIVE:
             held = tuple([task.replica_id(allocation.rank) for allocation in task.status.allocations])
             self._held[task.id] = held
@@ -52,5 +60,6 @@ class TaskIndex:
         """Forget a task."""
         self._moving.pop(task_id, None)
         self._limited.pop(task_id, None)
+        self._leaving.pop(task_id, None)
         for replica_id in self._held.pop(task_id, ()):
             del self._holders[replica_id]

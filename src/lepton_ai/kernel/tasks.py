@@ -83,6 +83,12 @@ def preempt(task: Task, sentence: str) -> Change:
     return move(task, TaskState.STOPPING, Note("preempted", sentence), outcome=ExitKind.PREEMPTED)
 
 
+def drain(task: Task, node: str) -> Change:
+    """Return the change that has a task stopped, with its grace, because its node is wanted empty."""
+    sentence = f"Node {node} is being drained: it is stopped there, with notice, and goes on elsewhere."
+    return move(task, TaskState.STOPPING, Note("drained", sentence), outcome=ExitKind.PREEMPTED)
+
+
 def exceed(task: Task, sentence: str) -> Change:
     """Return the change that has a task stopped, with its grace, because it has used up what it may cost."""
     return move(task, TaskState.STOPPING, Note("cost_limit", sentence), outcome=ExitKind.COST_LIMIT)

@@ -32,11 +32,15 @@ class World:
         self._changed: set[str] = set()
         self.index = TaskIndex()
 
+    def holding(self) -> Collection[Task]:
+        """Return the tasks that hold something. Safe from any thread."""
+        task_ids = list(self.index.holders.values())  # at once: the loop goes on changing it
+        tasks = [self.get(Task, task_id) for task_id in dict.fromkeys(task_ids)]
+        return [task for task in tasks if task is not None]
+
     def held(self) -> Sequence[Allocation]:
         """Return what tasks hold, as the last pass left it. Safe from any thread."""
-        task_ids = list(self.index.holders.values())  # at once: the loop goes on changing it
-        tasks = [self.get(Task, task_id) for task_id in set(task_ids)]
-        return [allocation for task in tasks if task is not None for allocation in task.status.allocations]
+        return [allocation for task in self.holding() for allocation in task.status.allocations]
 
     def refresh(self) -> set[str]:
         """Read what was committed since the last call; return the ids that changed, and their owners'."""

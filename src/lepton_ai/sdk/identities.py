@@ -160,6 +160,16 @@ class Nodes(Kind[Node]):
         """Let what the node runs go on, and give it nothing new."""
         return self.collection.update(name, {"spec": {"cordoned": True}})
 
+    def drain(self, name: str, seconds: float = 3600.0) -> Node:
+        """Have what the node runs leave it, and give it nothing new; what is left after `seconds` is stopped.
+
+        Jobs are stopped with notice and start elsewhere; replicas of endpoints are replaced elsewhere first. Does not
+        wait: `status.reason.code` is "drained" once nothing runs there. `uncordon` takes it back.
+        """
+        path = f"{self.collection.path}/{name}/drain"
+        call = Call("POST", path, body={"seconds": seconds})
+        return read(Node, self.collection.connection.fetch(call))
+
     def set_price(self, name: str, price_per_hour: float) -> Node:
         """Say what an hour of all of the node costs; what tasks are placed there from now on counts by it."""
         return self.collection.update(name, {"metadata": {"labels": {"price": f"{price_per_hour:g}"}}})
@@ -184,7 +194,7 @@ class Nodes(Kind[Node]):
 
     def uncordon(self, name: str) -> Node:
         """Give the node work again."""
-        return self.collection.update(name, {"spec": {"cordoned": False}})
+        return self.collection.update(name, {"spec": {"cordoned": False, "drain_by": None}})
 
 
 _USAGE: Columns[ProjectUsage] = Columns(

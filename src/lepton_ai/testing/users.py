@@ -54,8 +54,8 @@ class Users:
     def uncordon(self, store: Store) -> None:
         """Let every node take work again."""
         for node in sorted(store.page(Node), key=lambda node: node.name):  # their ids are another in each replay
-            if node.spec.cordoned:
-                self._put(store, node.replace(spec=node.spec.replace(cordoned=False)))
+            if not node.spec.takes_work:
+                self._put(store, node.replace(spec=node.spec.replace(cordoned=False, drain_by=None)))
 
     def mend_endpoints(self, store: Store) -> bool:
         """Give every endpoint a program that serves; tell whether any needed one."""
@@ -179,7 +179,10 @@ class Users:
     def _cordon(self, store: Store) -> None:
         node = self._any(store, Node)
         if node is not None:
-            self._put(store, node.replace(spec=node.spec.replace(cordoned=not node.spec.cordoned)))
+            by = self._clock.now() + timedelta(seconds=self._random.choice((0, 5, 60)))
+            drain_by = self._random.choice((None, by)) if node.spec.takes_work else None
+            wanted = node.spec.replace(cordoned=node.spec.takes_work, drain_by=drain_by)
+            self._put(store, node.replace(spec=wanted))
 
     def _any(self, store: Store, kind: type[T]) -> T | None:
         found = sorted(store.page(kind), key=lambda thing: thing.name)

@@ -89,9 +89,18 @@ class NodeState(StrEnum):
 
 
 class NodeSpec(Model):
-    """What the operator wants of a node. A cordoned node keeps what it runs and gets nothing new."""
+    """What the operator wants of a node. A cordoned node keeps what it runs and gets nothing new.
+
+    With `drain_by`, what runs there leaves too, and what has not left by then is stopped.
+    """
 
     cordoned: bool = False
+    drain_by: AwareDatetime | None = None
+
+    @property
+    def takes_work(self) -> bool:
+        """Tell whether the operator lets it have new work."""
+        return not self.cordoned and self.drain_by is None
 
 
 class NodeStatus(ObjectStatus):

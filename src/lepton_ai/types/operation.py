@@ -57,7 +57,7 @@ OPERATIONS: Mapping[str, Permission] = {
     "bucket.write": _WORK_IN_PROJECT,
     "key.rotate": _change(Role.ADMIN, Scope.PROJECT),
     **_kind("secret", _SEE_IN_PROJECT, _WORK_IN_PROJECT, "create delete"),
-    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update invite remove"),
+    **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update drain invite remove"),
     **{f"node.{verb}": _BY_ITSELF for verb in ("join", "renew", "leave")},
     "node.report": _BY_ITSELF._replace(changes=False),
     **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),

@@ -154,6 +154,7 @@ class TaskStatus(ObjectStatus):
     master_address: str = ""
     master_port: int = 0
     has_claim: bool = False  # others were stopped to make room for it
+    leave_by: AwareDatetime | None = None  # a node of it is drained: another stands in for it, or it is stopped then
     outcome: ExitKind | None = None
     price_per_hour: float = 0.0  # of what it holds, by its nodes' prices when it was placed
 

@@ -70,6 +70,7 @@ node.list viewer anywhere sees
 node.watch viewer anywhere sees
 node.events viewer anywhere sees
 node.update admin platform changes
+node.drain admin platform changes
 node.invite admin platform changes
 node.remove admin platform changes
 node.join admin node changes

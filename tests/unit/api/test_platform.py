@@ -60,7 +60,7 @@ def test_resources_do_not_name_the_work_of_others(platform: Platform) -> None:
 def test_a_cordoned_node_gets_nothing_new(platform: Platform) -> None:
     platform.settle()
     cordoned = platform.call("PATCH", NODE, json={"spec": {"cordoned": True}})
-    assert (cordoned.status_code, cordoned.json()["spec"]) == (200, {"cordoned": True})
+    assert (cordoned.status_code, cordoned.json()["spec"]) == (200, {"cordoned": True, "drain_by": None})
     platform.post(JOBS, {**JOB, "metadata": {"name": "train"}})
     platform.settle()
     assert platform.get(f"{JOBS}/train").json()["status"]["state"] == "queued"
@@ -68,6 +68,24 @@ def test_a_cordoned_node_gets_nothing_new(platform: Platform) -> None:
     platform.settle()
     assert platform.get(f"{JOBS}/train").json()["status"]["state"] == "running"
     assert [record.operation for record in platform.audit() if record.object_kind == "node"] == ["node.update"] * 2
+
+
+def test_a_drained_node_is_empty_of_jobs_and_gets_nothing_new_until_that_is_taken_back(platform: Platform) -> None:
+    platform.running_job("train")
+    drained = platform.call("POST", f"{NODE}/drain", json={"seconds": 60})
+    assert drained.json()["spec"]["cordoned"]
+    platform.settle()
+    assert platform.get(NODE).json()["status"]["reason"]["code"] == "drained"
+    assert platform.get(f"{JOBS}/train").json()["status"]["state"] == "queued"
+    platform.call("PATCH", NODE, json={"spec": {"cordoned": False, "drain_by": None}})
+    platform.settle()
+    assert platform.get(f"{JOBS}/train").json()["status"]["state"] == "running"
+
+
+@pytest.mark.parametrize("seconds", [-1, 1e12, "soon"])
+def test_a_time_to_drain_that_is_none_is_refused(platform: Platform, seconds: object) -> None:
+    platform.settle()
+    assert platform.call("POST", f"{NODE}/drain", json={"seconds": seconds}).status_code == 422
 
 
 @pytest.mark.parametrize("patch", [{"status": {"state": "ready"}}, {"spec": {"cordoned": 7}}, {"spec": {"x": 1}}])

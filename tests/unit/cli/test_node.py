@@ -49,12 +49,45 @@ def test_one_machine_shows_every_device_and_what_cannot_be_used(platform: FakePl
     assert "/ (/dev/sda): 500 GB of 1.0 TB free" in shown
 
 
-@pytest.mark.parametrize(("verb", "is_cordoned"), [("cordon", True), ("uncordon", False)])
-def test_cordoning_changes_the_spec(platform: FakePlatform, verb: str, *, is_cordoned: bool) -> None:
+@pytest.mark.parametrize(
+    ("verb", "wanted"),
+    [("cordon", {"cordoned": True}), ("uncordon", {"cordoned": False, "drain_by": None})],
+)
+def test_cordoning_changes_the_spec(platform: FakePlatform, verb: str, wanted: dict[str, Any]) -> None:
+    is_cordoned = wanted["cordoned"]
     platform.on("PATCH", f"{NODES}/vm", ok(node(cordoned=is_cordoned)))
     assert run(platform, "node", verb, "vm").exit_code == 0
-    assert platform.bodies("PATCH", f"{NODES}/vm") == [{"spec": {"cordoned": is_cordoned}}]
+    assert platform.bodies("PATCH", f"{NODES}/vm") == [{"spec": wanted}]
     assert printed(run(platform, "node", verb, "vm", "-o", "json"))["spec"]["cordoned"] is is_cordoned
+
+
+def drained(code: str, sentence: str, *, is_wanted: bool = False) -> dict[str, Any]:
+    made = node(cordoned=True)
+    made["spec"]["drain_by"] = None if is_wanted else "2026-11-24T12:00:00Z"
+    made["status"]["reason"] = {"code": code, "sentence": sentence}
+    return made
+
+
+def test_draining_is_waited_for_and_says_so_at_the_end(platform: FakePlatform) -> None:
+    platform.on("POST", f"{NODES}/vm/drain", ok(drained("draining", "1 task leaves it.")))
+    platform.on("GET", f"{NODES}/n1", ok(drained("drained", "It is drained.")))
+    done = run(platform, "node", "drain", "vm", "--timeout", "10m")
+    assert (done.exit_code, done.stdout) == (0, "Node vm: It is drained.\n")
+    assert "Node vm is draining: 1 task leaves it." in done.stderr
+    assert platform.bodies("POST", f"{NODES}/vm/drain") == [{"seconds": 600.0}]
+
+
+def test_a_drain_that_was_taken_back_meanwhile_is_no_success(platform: FakePlatform) -> None:
+    platform.on("POST", f"{NODES}/vm/drain", ok(drained("draining", "1 task leaves it.")))
+    platform.on("GET", f"{NODES}/n1", ok(drained("", "", is_wanted=True)))
+    assert run(platform, "node", "drain", "vm").exit_code == 1
+
+
+def test_draining_need_not_be_waited_for(platform: FakePlatform) -> None:
+    platform.on("POST", f"{NODES}/vm/drain", ok(drained("", "")))
+    platform.on("GET", NODES, page(drained("draining", "1 task leaves it.")))
+    assert run(platform, "node", "drain", "vm", "--no-wait").exit_code == 0
+    assert "ready, draining" in run(platform, "node", "list").stdout
 
 
 def test_labels_are_set_and_dropped_in_one_go(platform: FakePlatform) -> None:

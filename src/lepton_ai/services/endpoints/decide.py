@@ -27,6 +27,7 @@ def decide(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: dat
     """Return the steps that bring `endpoint` closer to what its owner asked for.
 
     An update brings up one new replica at a time beside the old ones, and drains an old one for each that is ready.
+    So does leaving a node that is drained.
     """
     if endpoint.metadata.deletion_requested_at is not None:
         return _delete(endpoint, tasks)
@@ -53,13 +54,17 @@ def _sort(endpoint: Endpoint, tasks: Sequence[Task], traffic: Traffic, now: date
         t for t in ended if t.spec.template == template and t.spec.attempt > newest_good and _ended_by_itself(t)
     ]
     return Fleet(
-        current=tuple(task for task in staying if task.spec.template == template),
-        old=tuple(task for task in staying if task.spec.template != template),
+        current=tuple(task for task in staying if _is_to_stay(task, template)),
+        old=tuple(task for task in staying if not _is_to_stay(task, template)),
         leaving=tuple(task for task in live if task not in staying),
         ended=tuple(ended),
         failures=len(failures),
         last_failure=max(failures, key=lambda task: task.spec.attempt).status.reason.sentence if failures else "",
     )
+
+
+def _is_to_stay(task: Task, template: str) -> bool:
+    return task.spec.template == template and task.status.leave_by is None
 
 
 def _proves_itself_at(task: Task, traffic: Traffic) -> datetime | None:
@@ -125,7 +130,8 @@ def _surge_ends_at(fleet: Fleet) -> datetime | None:
     One at a time: the room of one that leaves, or has just left, is still to be given to the successor.
     """
     waiting = [task.status.submitted_at for task in fleet.current if task.status.state is TaskState.WAITING]
-    if not waiting or not fleet.old or fleet.leaving:
+    makes_room = any(task.status.leave_by is None for task in fleet.old)  # a drained node's room is given to nobody
+    if not waiting or not makes_room or fleet.leaving:
         return None
     ended = [task.status.finished_at for task in fleet.ended]
     moments = [moment for moment in (*waiting, *ended) if moment is not None]
@@ -178,6 +184,8 @@ def _stop(task: Task, why: str) -> Change:
 
 
 def _ended_by_itself(task: Task) -> bool:
+    if task.status.outcome is ExitKind.PREEMPTED:
+        return False
     return task.status.outcome is not ExitKind.STOPPED or task.spec.stop_reason == NOT_READY
 
 
