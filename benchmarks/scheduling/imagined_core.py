@@ -17,6 +17,7 @@ from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
 from lepton_ai.settings import load_settings
 from lepton_ai.testing.machines import machine
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import NodeUse
 from lepton_ai.types.task import Replica, ReplicaState
 
@@ -68,6 +69,14 @@ class ImaginedRuntime:
     def read_result(self, replica_id: str) -> bytes | None:
         """Return nothing: no function runs."""
         return None
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        """Return nothing: no program runs."""
+        return ()
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        """Return nothing: there are no files."""
+        return b""
 
     def on_change(self, wake: Callable[[], None]) -> None:
         """Call `wake` after each start."""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,8 @@ from lepton_ai.backends.uploads import ProjectUploads
 from lepton_ai.errors import InvalidInput, LeptonError
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
+from lepton_ai.kernel.checkpoints.keeping import Keeper
+from lepton_ai.kernel.checkpoints.vault import Vault
 from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.keyring import Keyring
@@ -45,7 +48,7 @@ from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
-from lepton_ai.kernel.registry import Door, OpenService, Service, load_services
+from lepton_ai.kernel.registry import Door, Service, load_services
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.secret_box import SecretBox
@@ -97,7 +100,7 @@ class Running:
     runtime: OwnRuntime
     door: HaproxyDoor
     core_socket: Path
-    services: list[OpenService]
+    closing: list[Callable[[], None]]  # what lets go of threads and sockets
     cluster: ClusterHead | None = None
     ends_cluster: bool = False  # whether Ray's head ends with the core
     server: uvicorn.Server | None = None
@@ -136,14 +139,13 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
     placing = Placing(snapshots, Policy(), clock)
-
-    def unseal(project: str, name: str) -> str:
-        return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
-
-    loop = Loop(Parts(store, runtime, clock, placing, estimates, unseal))
+    keyring = _open_keyring(home, box, store)
+    keeper = Keeper(Vault(keyring, object_stores, store), runtime, clock)
+    loop = Loop(Parts(store, runtime, clock, placing, estimates, partial(_unseal, store, box), keeper))
     door_of_services = Door(settings, clock, door, object_stores, loop.wake)
     opened = {service.name: service.open(door_of_services) for service in services.values()}
     loop.use({kind.KIND: opened[service.name] for service in services.values() for kind in service.kinds})
+    keeper.on_news(loop.wake)
     for on_change in (store.on_change, runtime.on_change, door.on_death):
         on_change(loop.wake)
     bell = Bell()
@@ -160,7 +162,7 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         estimates=estimates,
         secrets=box,
         uploads=ProjectUploads(BlobStore(home.blobs), home.uploads, settings.bundle_bytes_max),
-        keyring=_open_keyring(home, box, store),
+        keyring=keyring,
         object_stores=object_stores,
         bell=bell,
         url=door.base_url,
@@ -171,7 +173,8 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         cluster=cluster,
     )
     front = Front(create_api(core), [one.gateway for one in opened.values() if one.gateway], door.gateway_secret)
-    return (running := Running(core, loop, front, runtime, door, door.core_socket, list(opened.values()), cluster))
+    closing = [*(one.close for one in opened.values()), keeper.close]
+    return (running := Running(core, loop, front, runtime, door, door.core_socket, closing, cluster))
 
 
 def serve(running: Running, home: Home) -> None:
@@ -198,8 +201,8 @@ def serve(running: Running, home: Home) -> None:
     finally:
         running.loop.stop()
         thread.join(SHUTDOWN_SECONDS)
-        for service in running.services:
-            service.close()
+        for close in running.closing:
+            close()
         running.runtime.close()
         if running.cluster is not None:
             running.cluster.close(ends_ray=running.ends_cluster)
@@ -268,6 +271,10 @@ def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectS
     raise InvalidInput(
         f"storage must be local or seaweedfs, not {settings.storage[:80]!r}.", hint="See: docs/concepts/bucket.md"
     )
+
+
+def _unseal(store: Store, box: SecretBox, project: str, name: str) -> str:
+    return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
 
 
 def _open_keyring(home: Home, box: SecretBox, store: Store) -> Keyring:

@@ -29,6 +29,14 @@ Expected = Annotated[str | None, typer.Option(metavar="DURATION", help="How long
 Preemptible = Annotated[
     str | None, typer.Option(metavar="anew|DURATION", help="It may be stopped for others; begins anew, or so resumes.")
 ]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Keep what is completed in that folder; go on from the last after a stop."),
+]
+CheckpointMarker = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Comes last in each version that is written in place.")
+]
+Grace = Annotated[str | None, typer.Option(metavar="DURATION", help="From SIGTERM to SIGKILL; 10s by default.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="What all its attempts may cost, at the nodes' prices.")]
 Due = Annotated[
     str | None, typer.Option(metavar="DURATION|MOMENT", help="By when it should have ended: 2h, 2026-05-01T18:00Z.")
@@ -62,6 +70,9 @@ def run(
     retries: Retries = 0,
     expected_duration: Expected = None,
     preemptible: Preemptible = None,
+    checkpoint: Checkpoint = None,
+    checkpoint_marker: CheckpointMarker = None,
+    grace: Grace = None,
     max_cost: MaxCost = None,
     due: Due = None,
 ) -> None:
@@ -81,6 +92,7 @@ def run(
         "name": name, "replicas": replicas, "array": array, "priority": priority, "after": after or [],
         "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
         "timeout": timeout, "retries": retries or None,
+        "checkpoint": _policy(checkpoint, checkpoint_marker), "grace": grace,
         "expected_duration": expected_duration, "preemptible": _terms(preemptible), "max_cost": max_cost, "due": due,
     }  # fmt: skip
     program = options.program_of(env, secret, requirement, requirements)
@@ -100,6 +112,13 @@ def _terms(preemptible: str | None) -> dict[str, object] | None:
     except ValueError:
         told = f"{preemptible!r} is neither 'anew' nor how long it takes to resume, such as 2m."
         raise typer.BadParameter(told, param_hint="--preemptible") from None
+
+
+def _policy(folder: str | None, marker: str | None) -> dict[str, object] | None:
+    """Return how checkpoints are kept."""
+    if folder is None and marker is not None:
+        raise typer.BadParameter("--checkpoint must name the folder.", param_hint="--checkpoint-marker")
+    return None if folder is None else {"folder": folder, "marker": marker or ""}
 
 
 def _run(session: Session, request: TaskRequest, workdir: str, *, detach: bool) -> None:

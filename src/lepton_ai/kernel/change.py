@@ -51,9 +51,12 @@ def delete(thing: AnyObject, *notes: Note) -> Change:
     return Change(Verb.DELETE, thing, notes)
 
 
-def advance(thing: AnyObject, moves: Mapping[S, Collection[S]], status: ObjectStatus) -> tuple[Change, ...]:
+def advance(
+    thing: AnyObject, moves: Mapping[S, Collection[S]], status: ObjectStatus, *notes: Note
+) -> tuple[Change, ...]:
     """Return the change to a new status, with an event where the state moves; nothing if all is as it was.
 
+    `notes` are told besides, of whatever else has changed.
     `moves` is the table of legal moves; one that is not in it is our own mistake.
     """
     if status == thing.status:
@@ -61,9 +64,9 @@ def advance(thing: AnyObject, moves: Mapping[S, Collection[S]], status: ObjectSt
     before, state = thing.status.state, status.state  # type: ignore[attr-defined]
     after = thing.replace(status=status)
     if before is state:
-        return (update(after),)
+        return (update(after, *notes),)
     assert state in moves[before], f"{thing.id}: {before} -> {state} is not a legal move"
-    return (update(after, Note(state.value, status.reason.sentence)),)
+    return (update(after, *notes, Note(state.value, status.reason.sentence)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from lepton_ai.errors import InvalidInput, NotFound
 from lepton_ai.kernel.change import Note
-from lepton_ai.kernel.runtime import ReplicaOrder, Runtime
+from lepton_ai.kernel.runtime import ReplicaOrder, Runtime, StoredVersion
+from lepton_ai.types.checkpoint import RESUMED_VARIABLE
 from lepton_ai.types.node import Device, Hardware
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation
 from lepton_ai.types.task import Replica, Task, TaskState
@@ -14,8 +16,16 @@ from lepton_ai.types.task import Replica, Task, TaskState
 Unseal = Callable[[str, str], str]  # (project, secret name) -> plain value; raises NotFound
 
 
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """Where orders get what is not in the task: plain secrets, and the checkpoint that it goes on from."""
+
+    unseal: Unseal
+    stored_version: Callable[[Task], StoredVersion | None]
+
+
 def act(
-    task: Task, runtime: Runtime, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], unseal: Unseal
+    task: Task, runtime: Runtime, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware], supplies: Supplies
 ) -> Mapping[int, Note]:
     """Say again whatever is still wanted of the runtime; every one of these commands may be repeated.
 
@@ -27,7 +37,7 @@ def act(
         replica = seen.get(replica_id)
         if state is TaskState.STARTING and replica is None and not task.spec.stop_requested:
             try:
-                ordered = order(task, allocation, hardware, unseal)
+                ordered = order(task, allocation, hardware, supplies)
             except NotFound as error:
                 refused[allocation.rank] = Note("secret_missing", str(error))
                 continue
@@ -40,7 +50,7 @@ def act(
     return refused
 
 
-def order(task: Task, allocation: Allocation, hardware: Mapping[str, Hardware], unseal: Unseal) -> ReplicaOrder:
+def order(task: Task, allocation: Allocation, hardware: Mapping[str, Hardware], supplies: Supplies) -> ReplicaOrder:
     """Return all that a runtime needs to start one rank. Raises NotFound for a secret that is not there."""
     program = task.spec.program
     devices = _devices(allocation, hardware.get(allocation.node))
@@ -51,14 +61,24 @@ def order(task: Task, allocation: Allocation, hardware: Mapping[str, Hardware], 
         program=program,
         processes=task.spec.resources.processes,
         env={**_platform_env(task), **program.env, **_rank_env(task, allocation), **_device_env(devices)},
-        secrets={name: unseal(task.project, secret) for name, secret in program.secrets.items()},
+        secrets={name: supplies.unseal(task.project, secret) for name, secret in program.secrets.items()},
         gang=task.status.allocations if task.spec.size > 1 else (),
+        resumes_from=supplies.stored_version(task),
     )
+
+
+def delete_logs(task: Task, runtime: Runtime) -> bool:
+    """Delete what is left of a task's replicas; tells that this is done."""
+    for allocation in task.status.allocations:
+        runtime.forget(task.replica_id(allocation.rank), delete_log=True)
+    return True
 
 
 def _platform_env(task: Task) -> dict[str, str]:
     cpu = max(1, task.spec.resources.cpu_milli // 1000)
+    resumed = task.spec.resumes_from
     return {
+        **({RESUMED_VARIABLE: resumed.name if resumed else ""} if task.spec.program.checkpoint else {}),
         "LEPTON_PROJECT": task.project,
         "LEPTON_TASK_ID": task.id,
         "LEPTON_OWNER": task.spec.owner_name,

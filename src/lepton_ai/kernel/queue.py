@@ -28,7 +28,7 @@ from lepton_ai.settings import Settings
 from lepton_ai.types.identity import Project
 from lepton_ai.types.node import Node, NodeState
 from lepton_ai.types.resources import Allocation
-from lepton_ai.types.task import Task, TaskState
+from lepton_ai.types.task import DEFAULT_RESTART, Task, TaskState
 from lepton_ai.types.where import read_where
 
 Expect = Callable[[Task], Mapping[str, Expectation]]
@@ -176,9 +176,9 @@ class SnapshotBuilder:
 def _left(task: Task, whole: Mapping[str, Expectation]) -> Mapping[str, Expectation]:
     """Return what is left of a task of which earlier attempts did a part, with the time that it takes to resume."""
     done, terms = task.spec.done.total_seconds(), task.spec.preemptible
-    if not done or terms is None:
+    if not done:
         return whole
-    restart = terms.restart.total_seconds()
+    restart = (terms.restart if terms else DEFAULT_RESTART).total_seconds()
     rest = {name: remaining(expected, done) for name, expected in whole.items()}
     return {
         name: Expectation(e.median + restart, e.p80 + restart, e.source, (e.mean or e.median) + restart)
@@ -243,7 +243,12 @@ def _elsewhere(here: Expectation, placed: str, expected: Mapping[str, Expectatio
 def restart_of(task: Task) -> Restart | None:
     """Return what it costs to stop a task and start it again; None if it may not be preempted."""
     terms, grace = task.spec.preemptible, task.spec.program.grace.total_seconds()
-    return Restart(terms.restart.total_seconds(), terms.resumes, grace) if terms else None
+    if terms is None:
+        return None
+    resumes = terms.resumes
+    if task.spec.program.checkpoint is not None:  # that is known, and better than what was said
+        resumes = (task.status.checkpoint or task.spec.resumes_from) is not None
+    return Restart(terms.restart.total_seconds(), resumes, grace)
 
 
 def differ(new: Mapping[str, Expectation], old: Mapping[str, Expectation]) -> bool:

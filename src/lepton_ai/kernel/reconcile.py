@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -15,6 +15,7 @@ from lepton_ai.kernel import cost_limits, dispatch, draining, tasks
 from lepton_ai.kernel.attention import Attention
 from lepton_ai.kernel.backoff import Backoff
 from lepton_ai.kernel.change import Change, Verb, update
+from lepton_ai.kernel.checkpoints.keeping import Checkpoints, NoCheckpoints
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.estimates import Estimates
@@ -54,6 +55,7 @@ class Parts:
     placing: Placing
     estimates: Estimates
     unseal: dispatch.Unseal
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
 
 
 class Loop:
@@ -61,6 +63,7 @@ class Loop:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._supplies = dispatch.Supplies(parts.unseal, parts.checkpoints.stored_version)
         self._services: Mapping[str, OpenService] = {}
         self._opened: Mapping[str, OpenService] = {}
         self._world = World(parts.store)
@@ -148,6 +151,7 @@ class Loop:
         if self._parts.placing.put_off_until is not None:
             self._due[PLAN] = self._parts.placing.put_off_until
         # 5. Act: tell the runtime what it should be doing, and the services to do the same outside.
+        self._parts.checkpoints.watch(self._world.index.checkpointed, seen, nodes.keys())
         self._act(seen, {name: node.hardware for name, node in nodes.items()}, now)
         self._let_go({replica_id: seen[replica_id] for replica_id in strays}, now)
         for name, service in self._opened.items():
@@ -176,7 +180,7 @@ class Loop:
         changes: list[Change] = []
         for task in self._attention.due(self._world, seen, nodes):
             if task.status.state in ACTIVE:
-                change = tasks.observe(task, seen, nodes, now)
+                change = tasks.observe(task, seen, nodes, now, self._parts.checkpoints.news(task))
             elif task.spec.stop_requested:
                 change = tasks.cancel(task, now)
             else:
@@ -232,7 +236,7 @@ class Loop:
 
     def _start_or_stop(self, task: Task, seen: Mapping[str, Replica], hardware: Mapping[str, Hardware]) -> None:
         try:
-            refused = dispatch.act(task, self._parts.runtime, seen, hardware, self._parts.unseal)
+            refused = dispatch.act(task, self._parts.runtime, seen, hardware, self._supplies)
         except LeptonError as error:
             reason = Reason(code="tried_again", sentence=f"{error} This is tried again.")
             self._commit([update(task.with_status(reason=reason))] if task.status.reason != reason else [])
@@ -250,7 +254,7 @@ class Loop:
             else:
                 self._guard(replica_id, now, partial(runtime.stop, replica_id, timedelta(0)))
         for task in self._world.deleted_tasks():
-            if self._guard(task.id, now, partial(self._delete_logs, task)):
+            if self._guard(task.id, now, partial(dispatch.delete_logs, task, self._parts.runtime)):
                 self._world.forget_deleted(task)
 
     def _review(self, now: datetime) -> None:
@@ -265,11 +269,6 @@ class Loop:
         """Drop old history once a day, in steps while there is more: none keeps the API from writing for long."""
         if now >= self._next_prune:
             self._next_prune = now + (RESYNC if self._parts.store.prune() else PRUNE_EVERY)
-
-    def _delete_logs(self, task: Task) -> bool:
-        for allocation in task.status.allocations:
-            self._parts.runtime.forget(task.replica_id(allocation.rank), delete_log=True)
-        return True
 
     def _guard(self, key: str, now: datetime, work: Callable[[], Result]) -> Result | None:
         """Do the work, unless it failed a moment ago; whatever goes wrong in it keeps no other from its turn."""

@@ -9,11 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion, StoredFile
 from lepton_ai.types.node import Hardware, NodeUse
 from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Program, Replica
+
+
+class StoredVersion(Protocol):
+    """A checkpoint that a replica goes on from. Both calls may wait for the store."""
+
+    @property
+    def name(self) -> str:
+        """What the program called it."""
+
+    def files(self) -> Sequence[StoredFile]:
+        """Return what it consists of; raises NotFound, IntegrityFailed, StorageFailed, Unavailable."""
+
+    def open(self, file: StoredFile) -> BinaryIO:
+        """Return one of the files to read; raises the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class ReplicaOrder:
     env: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     gang: Sequence[Allocation] = ()
+    resumes_from: StoredVersion | None = None  # laid into its checkpoint folder before it starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,15 @@ class Runtime(Protocol):
 
     def read_result(self, replica_id: str) -> bytes | None:
         """Return what a function replica returned (a pickle), or None if there is nothing."""
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        """Return the versions that the replica, which may have ended, has completed; none if it is not known.
+
+        While it runs, one that changed within the last second is left out: it may be written in place.
+        """
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        """Return at most `limit` bytes of a file by its path in the working directory; raises NotFound."""
 
     def on_change(self, wake: Callable[[], None]) -> None:
         """Call `wake` from any thread whenever `replicas()` or `nodes()` may have changed."""

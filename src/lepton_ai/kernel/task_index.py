@@ -18,6 +18,7 @@ class TaskIndex:
         self._moving: dict[str, Task] = {}
         self._limited: dict[str, Task] = {}
         self._leaving: dict[str, Task] = {}
+        self._checkpointed: dict[str, Task] = {}
         self._holders: dict[str, str] = {}  # by replica id
         self._held: dict[str, tuple[str, ...]] = {}  # replica ids by task id
 
@@ -37,6 +38,11 @@ class TaskIndex:
         return self._leaving
 
     @property
+    def checkpointed(self) -> Mapping[str, Task]:
+        """The active tasks whose checkpoints are kept."""
+        return self._checkpointed
+
+    @property
     def holders(self) -> Mapping[str, str]:
         """The id of the active task that holds a replica, by the replica's id."""
         return self._holders
@@ -51,6 +57,8 @@ class TaskIndex:
             self._limited[task.id] = task
         if task.status.leave_by is not None and state in ACTIVE:
             self._leaving[task.id] = task
+        if state in ACTIVE and task.spec.program.checkpoint is not None:
+            self._checkpointed[task.id] = task
         if state in ACTIVE:
             held = tuple([task.replica_id(allocation.rank) for allocation in task.status.allocations])
             self._held[task.id] = held
@@ -61,5 +69,6 @@ class TaskIndex:
         self._moving.pop(task_id, None)
         self._limited.pop(task_id, None)
         self._leaving.pop(task_id, None)
+        self._checkpointed.pop(task_id, None)
         for replica_id in self._held.pop(task_id, ()):
             del self._holders[replica_id]

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from lepton_ai.kernel.change import Change, Note, update
+from lepton_ai.kernel.checkpoints import news as checkpoints
+from lepton_ai.kernel.checkpoints.news import NO_NEWS, News
 from lepton_ai.types.base import Reason
 from lepton_ai.types.task import MOVES, ExitKind, Replica, ReplicaExit, ReplicaState, Task, TaskState
 
@@ -35,7 +37,9 @@ def move(task: Task, state: TaskState, note: Note, **status: object) -> Change:
     return update(task.with_status(**{"state": state, "reason": reason, **status}), note)
 
 
-def observe(task: Task, seen: Mapping[str, Replica], nodes: Collection[str], now: datetime) -> Change | None:
+def observe(
+    task: Task, seen: Mapping[str, Replica], nodes: Collection[str], now: datetime, news: News = NO_NEWS
+) -> Change | None:
     """Return the change that brings an active task's status up to what is seen, or None if nothing changed.
 
     A replica that is not seen was either never started (while STARTING, on a node that lives: it will be started again
@@ -45,8 +49,11 @@ def observe(task: Task, seen: Mapping[str, Replica], nodes: Collection[str], now
     known = tuple(replica for replica in replicas if replica is not None)
     exits = [replica for replica in known if replica.exit is not None]
     may_start = task.status.state is TaskState.STARTING and not task.spec.stop_requested
+    if (told := checkpoints.saved(task, news)) is not None:
+        return told
     if len(exits) == len(known) and (len(known) == len(replicas) or not may_start):
-        return _finish(task, known, now)
+        is_free = checkpoints.may_end(task, known, news, now)
+        return _finish(task, known, now) if is_free else checkpoints.wait(task, known, news, now)
     bad = [replica for replica in exits if _broke(replica)]
     if task.status.state is not TaskState.STOPPING and task.spec.stop_requested:
         note = Note("stopping", task.spec.stop_reason or "Stopping on request.")
@@ -61,7 +68,7 @@ def observe(task: Task, seen: Mapping[str, Replica], nodes: Collection[str], now
         return move(task, TaskState.RUNNING, note, replicas=known, started_at=_first_start(known, now))
     if known != task.status.replicas:
         return update(task.with_status(replicas=known, reason=_progress(task, known)))
-    return None
+    return checkpoints.not_saved(task, news)
 
 
 def refuse(task: Task, rank: int, note: Note, now: datetime) -> Change:

@@ -62,6 +62,17 @@ class OpenStore:
                 size = 8 * 1024 * 1024
                 obstore.put(self._store, self._key(name), sealed, chunk_size=size, max_concurrency=PARTS_AT_ONCE)
 
+    def put_new(self, name: str, sealed: bytearray) -> None:
+        """Store an object, whole or not at all, unless there is one of that name; then raises Conflict."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with _translated(name):
+            try:
+                obstore.put(self._store, self._key(name), sealed, use_multipart=False, mode="create")
+            except AlreadyExistsError:
+                raise Conflict(f"There is an object {name[:200]!r} already.", hint="Take another name.") from None
+
     def get_first(self, name: str, bytes_max: int) -> Fetched:
         """Return the first bytes of an object; raises NotFound."""
         import obstore

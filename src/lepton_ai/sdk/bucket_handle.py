@@ -22,7 +22,7 @@ from lepton_ai.types.bucket import Bucket
 
 if TYPE_CHECKING:
     from lepton_ai.object_store.opening import StoredObject
-    from lepton_ai.sdk.object_reading import Progress
+    from lepton_ai.object_store.reading import Progress
 
 Content = bytes | bytearray | memoryview | Path | BinaryIO
 
@@ -76,19 +76,19 @@ class BucketHandle:
 
         Raises IntegrityFailed, and returns nothing, if it was changed in the store.
         """
-        from lepton_ai.sdk.object_reading import read_whole
+        from lepton_ai.object_store.reading import read_whole
 
         return read_whole(self._access, name, version)
 
     def download(self, name: str, path: Path, *, progress: Progress | None = None) -> int:
         """Write an object's content to a file, which appears whole or not at all; return its size in bytes."""
-        from lepton_ai.sdk.object_reading import read_to_file
+        from lepton_ai.object_store.reading import read_to_file
 
         return read_to_file(self._access, name, path, progress)
 
     def open(self, name: str, *, version: str = "") -> io.BufferedReader:
         """Return an object as a file to read: seek in it as you like, only what you read is fetched."""
-        from lepton_ai.sdk.object_reading import ObjectFile
+        from lepton_ai.object_store.reading import ObjectFile
 
         return io.BufferedReader(ObjectFile(self._access, name, version), buffer_size=1 << SEGMENT_LOG2)
 

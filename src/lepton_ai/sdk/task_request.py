@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from lepton_ai.errors import InvalidInput
 from lepton_ai.sdk.function_call import pack_call
+from lepton_ai.types.checkpoint import CheckpointPolicy
 from lepton_ai.types.job import JobSpec, Retries
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import Preemptible
@@ -39,6 +40,7 @@ class JobOptions(TypedDict, total=False):
     requirements: Sequence[str]
     resources: Resources | Mapping[str, object] | None
     replicas: int
+    checkpoint: str | CheckpointPolicy | Mapping[str, object] | None
     array: int
     priority: int
     after: Sequence[str]
@@ -61,6 +63,7 @@ class TaskRequest:
     `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
     `preemptible`, as in `{"resumes": True, "restart": "2m"}`, lets it be stopped to make room, and start again later.
     `max_cost` is what all its attempts together may cost at the nodes' prices.
+    `checkpoint` names the folder in the working directory of which the platform keeps each version that is complete.
     `due`, a moment or so long after submission, lets its weight rise as that comes near.
     """
 
@@ -76,6 +79,7 @@ class TaskRequest:
     requirements: Sequence[str] = field(default=(), kw_only=True)
     resources: Resources | Mapping[str, object] | None = field(default=None, kw_only=True)
     replicas: int = field(default=1, kw_only=True)
+    checkpoint: str | CheckpointPolicy | Mapping[str, object] | None = field(default=None, kw_only=True)
     array: int = field(default=0, kw_only=True)
     priority: int | None = field(default=None, kw_only=True)
     after: Sequence[str] = field(default=(), kw_only=True)

@@ -10,6 +10,7 @@ from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
 from lepton_ai.testing.faults import Fate, Faults, unreachable
 from lepton_ai.testing.process import Process, launch
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import Hardware, NodeUse
 from lepton_ai.types.task import Replica
 
@@ -112,6 +113,12 @@ class FakeRuntime:
 
     def read_result(self, replica_id: str) -> bytes | None:
         return None
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        return ()
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        return b""
 
     def on_change(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)

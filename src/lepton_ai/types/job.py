@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
+from lepton_ai.types.checkpoint import DIRECTORY_VARIABLE, Checkpoint, CheckpointPolicy
 from lepton_ai.types.quantity import Due, Duration
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Money, Preemptible, Replica
@@ -87,11 +88,17 @@ class JobSpec(Model):
     preemptible: Preemptible | None = None  # it may be stopped to make room for others, and goes back to the queue
     due: Due | None = None  # by when it should have ended: a moment, or so long after its submission
     max_cost: Money | None = None  # of each task, all its attempts together, at the nodes' prices
+    checkpoint: CheckpointPolicy | None = None  # versions of it are kept, and a later attempt goes on from the last
     retries: Retries = Retries()
     timeout: Duration | None = None
     grace: Duration = DEFAULT_GRACE
     after: Annotated[tuple[Name, ...], Field(max_length=AFTER_MAX)] = ()
     stop_requested: bool = False
+
+    @field_validator("checkpoint", mode="before")
+    @classmethod
+    def _folder_alone(cls, value: Any) -> Any:
+        return {"folder": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_program(self) -> JobSpec:
@@ -103,6 +110,8 @@ class JobSpec(Model):
             raise ValueError("a command or environment value may not hold a NUL byte")
         if self.timeout == timedelta(0):
             raise ValueError("a time-out of 0 would end the job before it starts")
+        if self.checkpoint is not None and DIRECTORY_VARIABLE in self.env:
+            raise ValueError(f"{DIRECTORY_VARIABLE} is set by the platform; the folder is what `checkpoint` says")
         return self
 
 
@@ -129,6 +138,8 @@ class JobStatus(ObjectStatus):
     limits: str = ""
     peak_memory_bytes: int = 0
     cpu_seconds: float = 0.0
+    checkpoint: Checkpoint | None = None  # the last one saved; of an array, of the task whose story this is
+    resumed_from: Checkpoint | None = None  # by the newest attempt
 
 
 class Job(Object[JobSpec, JobStatus]):

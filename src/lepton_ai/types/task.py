@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AwareDatetime, Field, field_validator
 
 from lepton_ai.types.base import Model, Object, ObjectStatus
+from lepton_ai.types.checkpoint import Checkpoint, CheckpointPolicy
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resources import WHOLE_DEVICE_MILLI, Allocation, Resources
 from lepton_ai.types.share import Spent
@@ -95,6 +96,7 @@ class Program(Model):
     requirements: tuple[str, ...] = ()
     timeout: Duration | None = None
     grace: Duration = DEFAULT_GRACE
+    checkpoint: CheckpointPolicy | None = None
     needs_port: bool = False  # the runtime picks a free port on the node and sets PORT
 
 
@@ -131,6 +133,7 @@ class TaskSpec(Model):
     expected_duration: Duration | None = None
     preemptible: Preemptible | None = None
     done: Duration = timedelta(0)  # how long earlier attempts ran from which it resumes
+    resumes_from: Checkpoint | None = None  # what lies in its checkpoint folder when it starts
     max_cost: Money | None = None  # of all attempts together
     earlier_cost: float = 0.0  # of those before this one
     due_at: AwareDatetime | None = None
@@ -156,6 +159,8 @@ class TaskStatus(ObjectStatus):
     has_claim: bool = False  # others were stopped to make room for it
     leave_by: AwareDatetime | None = None  # a node of it is drained: another stands in for it, or it is stopped then
     outcome: ExitKind | None = None
+    checkpoint: Checkpoint | None = None  # the last one that this attempt saved
+    saving_until: AwareDatetime | None = None  # it has ended, and waits no longer than that for its last checkpoint
     price_per_hour: float = 0.0  # of what it holds, by its nodes' prices when it was placed
 
 

@@ -10,6 +10,7 @@ from lepton_ai.backends.node_certificates import NodeCertificate, sign_request
 from lepton_ai.errors import Unavailable
 from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 from lepton_ai.types.membership import CallBack, Versions
 from lepton_ai.types.node import Hardware, NodeUse
@@ -99,6 +100,12 @@ class PaperRuntime:
 
     def read_result(self, replica_id: str) -> bytes | None:
         return self.results.get(replica_id)
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        return ()
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        return b""
 
     def on_change(self, wake: Callable[[], None]) -> None:
         """Nothing changes here but by the test's own hand."""

@@ -26,11 +26,18 @@ Prepare = Callable[[Program, Path, Progress], Path | None]
 
 def needs_preparation(program: Program) -> bool:
     """Tell whether there is anything to do before the program can start."""
+    return needs_files(program) or program.checkpoint is not None
+
+
+def needs_files(program: Program) -> bool:
+    """Tell whether the program needs anything that `Prepare` provides."""
     return bool(program.bundle or program.call or program.requirements)
 
 
 def describe_preparation(program: Program) -> str:
     """Say what is being done, for whoever waits for it."""
+    if not needs_files(program):
+        return "making the checkpoint folder"
     if not program.requirements:
         return "fetching the working directory"
     shown = ", ".join(program.requirements[:REQUIREMENTS_SHOWN])

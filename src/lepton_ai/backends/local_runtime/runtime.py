@@ -10,11 +10,13 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from lepton_ai.backends.local_runtime.checkpoints import NodeCheckpoints
 from lepton_ai.backends.local_runtime.folders import Folders
 from lepton_ai.backends.local_runtime.preparation import (
     Prepare,
     Workers,
     describe_preparation,
+    needs_files,
     needs_preparation,
     prepare_nothing,
 )
@@ -28,6 +30,7 @@ from lepton_ai.node.log_reader import read_log
 from lepton_ai.node.replica_folder import Facts, ReplicaFolder
 from lepton_ai.node.replica_use import ReplicaUse, measure_use
 from lepton_ai.node.supervisor import records
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import Hardware, NodeUse
 from lepton_ai.types.task import ExitKind, Replica, ReplicaState
 
@@ -72,7 +75,9 @@ class LocalRuntime:
         self._folders = Folders(folder.absolute())
         self._past_at_start = self._folders.past_ids()
         self._workers = Workers("preparing")
+        self._restoring = Workers("restoring")  # of their own: a checkpoint may take minutes, a bundle milliseconds
         self._roster = Roster(self._folders, self._clock, node.name, self._wake)
+        self._checkpoints = NodeCheckpoints(self._roster, self._clock)
         self._adopt_all()
         self._workers.submit(self._folders.empty_trash)
 
@@ -90,7 +95,8 @@ class LocalRuntime:
             if needs_preparation(order.program):
                 entry.is_in_preparation = True
                 entry.replica = entry.replica.replace(sentence=describe_preparation(order.program))
-                self._workers.submit(lambda: self._prepare_and_launch(order, entry))
+                workers = self._workers if order.resumes_from is None else self._restoring
+                workers.submit(lambda: self._prepare_and_launch(order, entry))
                 return
             try:
                 self._launch(order, entry, "", None)
@@ -193,6 +199,12 @@ class LocalRuntime:
         """Return what a function replica returned, a pickle; raises TooLarge."""
         return self._folder_of(replica_id).result()
 
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        return self._checkpoints.find(replica_id, policy)
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        return self._checkpoints.read(replica_id, path, offset, limit)
+
     def on_change(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)
 
@@ -238,7 +250,10 @@ class LocalRuntime:
                 return
             (entry.folder.path / prepared).mkdir(mode=0o700)
             tell = partial(self._tell_progress, entry)
-            bin_folder = self._prepare(order.program, entry.folder.path / prepared, tell)
+            bin_folder = None
+            if needs_files(order.program):
+                bin_folder = self._prepare(order.program, entry.folder.path / prepared, tell)
+            self._checkpoints.lay_down(order, entry.folder.path / prepared, tell)
             self._launch(order, entry, prepared, bin_folder)
         except LeptonError as error:
             self._refuse_unprepared(entry, str(error))

@@ -17,6 +17,7 @@ from lepton_ai.node.limits import LimitPlan
 from lepton_ai.node.replica_folder import Facts
 from lepton_ai.node.supervisor import records
 from lepton_ai.node.supervisor.launch import LAUNCH_FD, STATUS_FD, Launch
+from lepton_ai.types.checkpoint import DIRECTORY_VARIABLE
 
 SUPERVISOR = str(Path(supervisor.__file__).with_name("__main__.py"))
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -98,6 +99,8 @@ def build_environment(order: ReplicaOrder, setting: Setting) -> dict[str, str]:
         **order.secrets,
         FOLDER_VARIABLE: str(setting.folder),
     }
+    if order.program.checkpoint is not None:
+        environment[DIRECTORY_VARIABLE] = str(work / order.program.checkpoint.folder)
     if setting.port:
         environment["PORT"] = str(setting.port)
     return _with_virtual_environment(environment, setting.bin_folder)

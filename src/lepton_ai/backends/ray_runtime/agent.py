@@ -18,6 +18,7 @@ from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.ray_runtime.address import entry_environment
 from lepton_ai.backends.ray_runtime.amounts import HARDWARE_FILE
+from lepton_ai.backends.ray_runtime.checkpoints import Landing
 from lepton_ai.backends.ray_runtime.inside import GROUP_VARIABLE, HOOK
 from lepton_ai.backends.ray_runtime.node_blobs import NodeBlobs
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
@@ -27,6 +28,7 @@ from lepton_ai.node.hardware import UseSampler, detect_hardware
 from lepton_ai.node.preparation import Preparer
 from lepton_ai.node.steady_use import SteadyUse
 from lepton_ai.settings import default_home
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import Hardware
 from lepton_ai.types.task import Replica
 
@@ -48,6 +50,7 @@ class NodeAgent:
     def __init__(self, name: str, log_bytes_max: int) -> None:
         home = Home(default_home())
         hardware = _hardware_of(home)
+        self._landing = Landing(home.folder / "fetched" / "checkpoints")
         self._blobs = NodeBlobs(home.folder / "fetched", home.blobs)
         preparer = Preparer(
             self._blobs.open, BundleCache(home.bundles, self._blobs.open), EnvironmentCache(home.environments)
@@ -86,7 +89,7 @@ class NodeAgent:
         for digest, reference in blobs.items():
             self._blobs.put(digest, ray.get(reference))
         entry = {**self._entry, HOOK[0]: HOOK[1], GROUP_VARIABLE: group}
-        self._runtime.start(replace(order, env={**entry, **order.env}))
+        self._runtime.start(replace(self._landing.placed(order), env={**entry, **order.env}))
         with self._changed:
             self._note()
             return self._life, self._count
@@ -99,6 +102,7 @@ class NodeAgent:
 
     def forget(self, replica_id: str, delete_log: bool) -> None:
         self._runtime.forget(replica_id, delete_log=delete_log)
+        self._landing.clear(replica_id)
         self._note()
 
     def keep_only(self, replica_ids: Collection[str]) -> None:
@@ -116,6 +120,16 @@ class NodeAgent:
 
     def read_result(self, replica_id: str) -> bytes | None:
         return self._runtime.read_result(replica_id)
+
+    def take_checkpoint(self, replica_id: str, nth: int, offset: int, piece: bytes) -> None:
+        """Keep a piece of a file of the checkpoint that a replica will go on from."""
+        self._landing.take(replica_id, nth, offset, piece)
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        return self._runtime.find_checkpoints(replica_id, policy)
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        return self._runtime.read_checkpoint(replica_id, path, offset, limit)
 
     def _end_with_raylet(self) -> None:
         """End at once where the raylet has: everything here ends with it, and that is the loss of the node, once.

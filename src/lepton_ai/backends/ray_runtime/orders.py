@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lepton_ai.backends.ray_runtime.agent import Told
+from lepton_ai.backends.ray_runtime.checkpoints import carry
 from lepton_ai.backends.ray_runtime.connection import Connection
 from lepton_ai.backends.ray_runtime.groups import Groups
 from lepton_ai.backends.ray_runtime.watch import Watch
@@ -103,8 +104,9 @@ class Orders:
                 return  # Its node tells of it once the stop has come through.
             agent = watch.agent(node)
             blobs = self._lacking(order, agent, node)
+            ready = carry(order, agent, self._connection)
             taken = self._connection.get(
-                agent.start.remote(order, group.hexadecimal, blobs), f"Node {node}", START_SECONDS
+                agent.start.remote(ready, group.hexadecimal, blobs), f"Node {node}", START_SECONDS
             )
             with self._lock:
                 pending.seen_from = taken

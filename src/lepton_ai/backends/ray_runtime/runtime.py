@@ -18,6 +18,7 @@ from lepton_ai.backends.ray_runtime.orders import Orders
 from lepton_ai.backends.ray_runtime.watch import Watch
 from lepton_ai.errors import LeptonError, NotFound
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import Hardware
 from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Replica, ReplicaState
@@ -129,6 +130,24 @@ class RayRuntime:
             self._watch.agent(node).read_result.remote(replica_id), f"Node {node}"
         )
         return result
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        """Return the versions that a replica has completed; raises Unavailable if its node does not answer."""
+        replica = self._seen().get(replica_id)
+        if replica is None:
+            return ()
+        call = self._watch.agent(replica.node).find_checkpoints.remote(replica_id, policy)
+        found: Sequence[FoundVersion] = self._connection.get(call, f"Node {replica.node}")
+        return found
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        """Return a piece of a file of a version; raises NotFound, Unavailable."""
+        replica = self._seen().get(replica_id)
+        if replica is None:
+            raise NotFound(f"There is no replica {replica_id!r} in the cluster.")
+        call = self._watch.agent(replica.node).read_checkpoint.remote(replica_id, path, offset, limit)
+        piece: bytes = self._connection.get(call, f"Node {replica.node}")
+        return piece
 
     def on_change(self, wake: Callable[[], None]) -> None:
         self._wakes.append(wake)

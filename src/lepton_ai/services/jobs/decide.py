@@ -38,6 +38,12 @@ def decide(job: Job, tasks: Sequence[Task], after: Mapping[str, Job | None], now
     return _go_on(job, tasks, now)
 
 
+def leaves_checkpoints(job: Job, tasks: Sequence[Task]) -> bool:
+    """Tell whether the job is to be deleted, runs no more, and may have checkpoints in the store."""
+    is_to_go = job.metadata.deletion_requested_at is not None and job.spec.checkpoint is not None
+    return is_to_go and all(task.is_final() for task in tasks)
+
+
 def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
     newest = newest_attempts(tasks)
     made: list[Change] = []
@@ -57,7 +63,17 @@ def _go_on(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
         else:
             waits.append(now)
     status = summarise(job, tasks, pending=len(made) + len(waits), now=now)
-    return Decision((*made, *advance(job, MOVES, status)), look_again_at=min(waits, default=None))
+    moved = advance(job, MOVES, status, *_of_checkpoints(job.status, status))
+    return Decision((*made, *moved), look_again_at=min(waits, default=None))
+
+
+def _of_checkpoints(before: JobStatus, after: JobStatus) -> Sequence[Note]:
+    notes = []
+    if after.checkpoint is not None and after.checkpoint not in (before.checkpoint, after.resumed_from):
+        notes.append(Note("checkpoint_saved", f"Saved checkpoint {after.checkpoint}."))
+    if (origin := after.resumed_from) is not None and origin != before.resumed_from:
+        notes.append(Note("resumed", f"Attempt {after.attempt} goes on from checkpoint {origin}."))
+    return notes
 
 
 def _make(job: Job, index: int, last: Task | None, now: datetime) -> Change:
@@ -111,7 +127,7 @@ def _stop(job: Job, tasks: Sequence[Task], now: datetime) -> Decision:
         status = summarise(job, tasks, pending=0, now=now).replace(
             state=JobState.STOPPING, reason=Reason(code="stopping", sentence="Stopping on request.")
         )
-        return Decision((*changes, *advance(job, MOVES, status)))
+        return Decision((*changes, *advance(job, MOVES, status, *_of_checkpoints(job.status, status))))
     if job.is_final():
         return Decision()
     status = summarise(job, tasks, pending=0, now=now)

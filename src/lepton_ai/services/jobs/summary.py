@@ -49,6 +49,8 @@ def summarise(job: Job, tasks: Sequence[Task], *, pending: int, now: datetime) -
         exit_code=exit_code_of(shown) if ended and shown.status.allocations else None,
         exit_kind=shown.status.outcome if ended else None,
         peak_memory_bytes=max((r.exit.peak_memory_bytes for r in replicas if r.exit), default=0),
+        checkpoint=shown.status.checkpoint or shown.spec.resumes_from,
+        resumed_from=shown.spec.resumes_from if shown.status.allocations else job.status.resumed_from,
         cpu_seconds=round(sum(r.exit.cpu_seconds for r in replicas if r.exit), 6),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from lepton_ai.types.base import Metadata
+from lepton_ai.types.checkpoint import Checkpoint
 from lepton_ai.types.job import Job
 from lepton_ai.types.task import ExitKind, Program, Task, TaskSpec, TaskStatus
 
@@ -38,6 +39,7 @@ def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
                 bundle=spec.bundle,
                 call=spec.function,
                 requirements=spec.requirements,
+                checkpoint=spec.checkpoint,
                 timeout=spec.timeout,
                 grace=spec.grace,
             ),
@@ -47,6 +49,7 @@ def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
             expected_duration=spec.expected_duration,
             preemptible=spec.preemptible,
             done=_done(last) if last else timedelta(0),
+            resumes_from=_newest(last) if last else None,
             max_cost=spec.max_cost,
             due_at=_due_at(job, now),
             earlier_cost=last.spec.earlier_cost + last.spent(now).money if last else 0.0,
@@ -63,9 +66,17 @@ def _due_at(job: Job, now: datetime) -> datetime | None:
 
 def _done(last: Task) -> timedelta:
     """Return how long the work has run that the next attempt need not do again."""
+    if last.spec.program.checkpoint is not None:
+        newest = _newest(last)
+        return newest.ran if newest else timedelta(0)
     begin, end = last.status.started_at, last.status.finished_at
     if last.status.outcome is not ExitKind.PREEMPTED or last.spec.preemptible is None:
         return timedelta(0)
     if not last.spec.preemptible.resumes:
         return timedelta(0)
     return last.spec.done + (end - begin if begin and end else timedelta(0))
+
+
+def _newest(last: Task) -> Checkpoint | None:
+    """Return the checkpoint that the next attempt goes on from: of the last one, or what that one began with."""
+    return last.status.checkpoint or last.spec.resumes_from

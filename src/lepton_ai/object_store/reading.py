@@ -7,24 +7,37 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lepton_ai.errors import Conflict, InvalidInput, StorageFailed
-from lepton_ai.sdk.bucket_access import BucketAccess
-from lepton_ai.sealing.header import HEADER_BYTES, read_header
+from lepton_ai.sealing.header import HEADER_BYTES, Place, read_header
 from lepton_ai.sealing.opener import Opener, Span
 from lepton_ai.sealing.sealer import PART_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from lepton_ai.object_store.opening import StoredObject
+    from lepton_ai.object_store.opening import OpenStore, StoredObject
 
 RANGES_AT_ONCE = 4  # 4 x (8 MiB sealed + 8 MiB plain) in memory at most
 FIRST_BYTES = HEADER_BYTES + PART_BYTES + 8 * 16  # most objects come whole with the first request
 AHEAD_BYTES = PART_BYTES  # fetched at once by whoever reads on; a jump fetches what it asks for
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
+
+
+class BucketAccess(Protocol):
+    """What a reader of one bucket needs: a client has asked the core for it, the core has it at hand."""
+
+    @property
+    def store(self) -> OpenStore:
+        """The open store of the bucket."""
+
+    def place(self, name: str) -> Place:
+        """Return what an object of that name is bound to."""
+
+    def plain_key(self, wrapped: bytes, name: str) -> bytes:
+        """Return the data key that an object's header carries; raises IntegrityFailed if it is not the bucket's."""
 
 
 class Found(NamedTuple):
