@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import uvicorn
 
@@ -42,19 +41,20 @@ from lepton_ai.kernel.checkpoints.keeping import Keeper
 from lepton_ai.kernel.checkpoints.vault import Vault
 from lepton_ai.kernel.clock import SystemClock
 from lepton_ai.kernel.estimates import Estimates
+from lepton_ai.kernel.fencing import OwnRuntime
 from lepton_ai.kernel.keyring import Keyring
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
-from lepton_ai.kernel.registry import Door, Service, load_services
+from lepton_ai.kernel.registry import Door, OpenService, Service, load_services
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.shutdown import stop_all_tasks
 from lepton_ai.kernel.store import Store
-from lepton_ai.kernel.store.engine import open_engine
+from lepton_ai.leading import Leading, fenced, open_leading, open_store
 from lepton_ai.node.bundle import BundleCache
 from lepton_ai.node.environment import EnvironmentCache
 from lepton_ai.node.hardware import UseSampler, detect_hardware
@@ -80,16 +80,6 @@ SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients
 STOP_TASKS_WITHIN = timedelta(seconds=60)
 
 
-class OwnRuntime(Runtime, Protocol):
-    """A runtime whose replicas this core alone answers for."""
-
-    def keep_only(self, replica_ids: Collection[str]) -> None:
-        """Delete what is left of every ended replica but these."""
-
-    def close(self) -> None:
-        """Stop watching; replicas run on."""
-
-
 @dataclass(slots=True)
 class Running:
     """A core at work."""
@@ -113,10 +103,11 @@ def main() -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         settings = load_settings()
-        home = Home(settings.home)
+        home = Home(settings.home, settings.shared_folder)
         with home.locked():
-            running = build(settings, home)
-            serve(running, home)
+            leading = open_leading(settings, home, lambda: _build_door(settings, home, SystemClock()))
+            if leading is None or leading.begin():
+                serve(build(settings, home, leading=leading), home, leading)
     except LeptonError as error:
         print(
             f"Error: {error.message}\nHint: {error.hint}" if error.hint else f"Error: {error.message}", file=sys.stderr
@@ -125,17 +116,16 @@ def main() -> int:
     return 0
 
 
-def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> Running:
+def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None, leading: Leading | None = None) -> Running:
     """Build every part of the core and connect them; without a `runtime`, replicas run on this machine."""
-    clock = SystemClock()
-    services = load_services()
-    store = Store(open_engine(settings.database_url), clock, (*KERNEL_KINDS, *_kinds_of(services)))
+    clock, services = SystemClock(), load_services()
+    store = open_store(settings, leading, clock, (*KERNEL_KINDS, *_kinds_of(services)))
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
     object_stores = _build_stores(settings, home, clock)
     cluster = open_head(settings, home, store) if settings.cluster_address else None
-    runtime = runtime or _build_runtime(settings, home, lambda: list(running.loop.held()), cluster)
-    door = _build_door(settings, home, clock)
+    runtime = fenced(runtime or _build_runtime(settings, home, lambda: list(running.loop.held()), cluster), leading)
+    door = leading.door if leading else _build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
     placing = Placing(snapshots, Policy(), clock)
@@ -171,13 +161,14 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None) -> 
         data_plane_state=door.state,
         shut_down=lambda stop_replicas: _shut_down(running, stop_replicas=stop_replicas),
         cluster=cluster,
+        lease=leading.lease if leading else None,
     )
     front = Front(create_api(core), [one.gateway for one in opened.values() if one.gateway], door.gateway_secret)
     closing = [*(one.close for one in opened.values()), keeper.close]
     return (running := Running(core, loop, front, runtime, door, door.core_socket, closing, cluster))
 
 
-def serve(running: Running, home: Home) -> None:
+def serve(running: Running, home: Home, leading: Leading | None = None) -> None:
     """Serve until SIGTERM or a shutdown request. Replicas and the data plane outlive this."""
     running.loop.try_pass()  # What fails here is tried again by the loop; it must not keep the API from starting.
     running.door.ensure()
@@ -207,6 +198,8 @@ def serve(running: Running, home: Home) -> None:
         if running.cluster is not None:
             running.cluster.close(ends_ray=running.ends_cluster)
         home.withdraw()
+        if leading is not None:
+            leading.close()
 
 
 async def _serve_and_announce(running: Running, home: Home) -> None:

@@ -9,6 +9,7 @@ LeptonError
 ├── Conflict              somebody changed it, or the name is taken  409
 ├── QuotaExceeded         the project's ceiling is reached       429
 ├── Unavailable           the core or a part of it cannot answer now  503
+│   ├── NotLeading        another core leads; this one does nothing  503
 │   └── StorageFailed     the state folder or database refuses   503
 ├── IntegrityFailed       what is stored is not what was stored there  500
 ├── JobFailed             `job.wait()` and `job.result()`: the job did not succeed
@@ -89,6 +90,12 @@ class Unavailable(LeptonError):
 
     code = "unavailable"
     http_status = 503
+
+
+class NotLeading(Unavailable):
+    """Another core leads the platform: nothing was done here, and asking that one is safe."""
+
+    code = "not_leading"
 
 
 class StorageFailed(Unavailable):

@@ -25,6 +25,7 @@ class Settings:
     "local" is a folder, "seaweedfs" a server that the platform runs. `ray_address` is the head of a Ray cluster
     that somebody else keeps and whose nodes the work runs on, as `host:port`. `cluster_address` is the address by which
     other machines reach this one to join it, empty for one machine alone; Ray's head listens there on `cluster_port`.
+    `standby` lets this core wait while another leads the same database; `shared` is the folder that all of them reach.
     """
 
     home: Path
@@ -40,6 +41,18 @@ class Settings:
     ray_address: str = ""
     cluster_address: str = ""
     cluster_port: int = 6379
+    standby: bool = False
+    shared: str = ""
+
+    @property
+    def shared_folder(self) -> Path:
+        """Where blobs, objects, project keys and what runs lie: in the state folder, unless several cores share it."""
+        return Path(self.shared).expanduser() if self.shared else self.home
+
+    @property
+    def has_lease(self) -> bool:
+        """Tell whether the database can say which of several cores leads."""
+        return not self.database_url.startswith("sqlite")
 
     @property
     def database_url(self) -> str:
@@ -81,8 +94,23 @@ def _read_config(path: Path) -> dict[str, object]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", hint="Check its owner and mode.") from error
 
 
-_CONVERT: Mapping[str, Callable[[Any], Any]] = {"int": int, "float": float, "str": str}
-_TAKES: Mapping[str, tuple[type, ...]] = {"int": (int, str), "float": (int, float, str), "str": (str,)}
+_BOOLEANS: Mapping[object, bool] = {True: True, "true": True, "1": True, False: False, "false": False, "0": False}
+
+
+def _boolean(value: object) -> bool:
+    try:
+        return _BOOLEANS[value]
+    except KeyError:
+        raise ValueError from None
+
+
+_CONVERT: Mapping[str, Callable[[Any], Any]] = {"int": int, "float": float, "str": str, "bool": _boolean}
+_TAKES: Mapping[str, tuple[type, ...]] = {
+    "int": (int, str),
+    "float": (int, float, str),
+    "str": (str,),
+    "bool": (bool, str),
+}
 _BYTES_MAX = 2**53  # JSON numbers are exact up to here
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "port": (0, 65535),
@@ -99,7 +127,7 @@ def _convert(name: str, value: object, source: str) -> object:
     kind = str({field.name: field.type for field in fields(Settings)}[name])
     try:
         # TOML's true and 1.5 are no whole numbers, though Python would make some of them.
-        if isinstance(value, bool) or not isinstance(value, _TAKES[kind]):
+        if (isinstance(value, bool) and kind != "bool") or not isinstance(value, _TAKES[kind]):
             raise TypeError
         made = _CONVERT[kind](value)
     except (TypeError, ValueError) as error:

@@ -85,6 +85,8 @@ SETTINGS: Mapping[str, str] = {
     "ray_address": "the head of the Ray cluster that work runs on, as `host:port`; empty is this machine alone",
     "cluster_address": "the address by which other machines reach this one; with it, they may join",
     "cluster_port": "where the cluster's head listens on that address",
+    "standby": "whether this core waits while another leads the same PostgreSQL, and takes over when that one is gone",
+    "shared": "the folder that all cores of one platform reach; without one, the state folder",
 }
 
 

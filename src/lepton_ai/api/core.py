@@ -23,6 +23,7 @@ from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.store import Store
+from lepton_ai.kernel.store.lease import Lease
 from lepton_ai.kernel.store.store import LIST_MAX
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
@@ -114,6 +115,7 @@ class Core:
     data_plane_state: Callable[[], Mapping[str, str]]
     shut_down: Callable[[bool], None]
     cluster: Cluster | None = None
+    lease: Lease | None = None
 
     @property
     def home(self) -> Path:

@@ -17,6 +17,7 @@ from lepton_ai.api.kinds import PAGE, After, Gate, Limit, Version, event_page, r
 from lepton_ai.api.merge_patch import Patch
 from lepton_ai.api.openapi import Listing
 from lepton_ai.api.resources import resources
+from lepton_ai.api.standby import lease_status
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.kernel.usage import usages
 from lepton_ai.types.base import Model
@@ -71,6 +72,7 @@ def _about() -> APIRouter:
                 "tasks_running": len(tasks) - waiting,
             },
             "home": str(core.home),
+            "lease": lease_status(core.lease) if core.lease is not None else None,
         }
 
     @router.get("/whoami", operation_id="whoami.get")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import secrets
 import socket
 import stat
 from collections.abc import Iterator
@@ -12,34 +14,42 @@ from pathlib import Path
 
 from lepton_ai.errors import StorageFailed, Unavailable
 
+CORE_ID_DIGITS = 16
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Home:
-    """Paths under one state folder. Making it makes the folder, readable by its owner alone."""
+    """Paths under one state folder. Making it makes the folder, readable by its owner alone.
 
-    def __init__(self, folder: Path) -> None:
+    `shared` is the folder that several cores of one platform have in common, if there are several: what one of them
+    stored or started, the next one must find. Keys and certificates stay with each.
+    """
+
+    def __init__(self, folder: Path, shared: Path | None = None) -> None:
         self.folder = folder
+        shared = shared or folder
         self.admin_token = folder / "admin.token"
         self.secret_key = folder / "secret.key"
         self.tls = folder / "tls"
-        self.blobs = folder / "blobs"
-        self.uploads = folder / "uploads"
+        self.blobs = shared / "blobs"
+        self.uploads = shared / "uploads"
         self.bundles = folder / "bundles"
-        self.keyring = folder / "keyring"
-        self.objects = folder / "objects"
+        self.keyring = shared / "keyring"
+        self.objects = shared / "objects"
         self.seaweed = folder / "seaweedfs"
         self.environments = folder / "environments"
-        self.runtime = folder / "runtime"
+        self.runtime = shared / "runtime"
         self._announcement = folder / "core.json"
         self._lock = folder / "core.lock"
         self._port = folder / "port"
-        self._node_name = folder / "node"
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _close_to_others(folder)
-        except OSError as error:
-            raise _refused(folder, error) from error
+        self._core_id = folder / "core.id"
+        self._node_name = shared / "node"
+        for each in (folder, shared):
+            try:
+                each.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _close_to_others(each)
+            except OSError as error:
+                raise _refused(each, error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -72,6 +82,21 @@ class Home:
                 port = int(probe.getsockname()[1])
             self._replace(self._port, str(port))
             return port
+
+    def core_id(self) -> str:
+        """Return the id of this folder's core among those that share a database.
+
+        It is another one in a copy of the folder: two cores of one id would take the lead from each other for ever.
+        """
+        try:
+            seed = self._core_id.read_text().strip()
+        except (FileNotFoundError, ValueError):
+            seed = ""
+        if not seed:
+            seed = secrets.token_hex(CORE_ID_DIGITS)
+            self._replace(self._core_id, seed)
+        place = f"{seed} {socket.gethostname()} {self.folder.absolute()}"
+        return hashlib.sha256(place.encode()).hexdigest()[:CORE_ID_DIGITS]
 
     def node_name(self) -> str:
         """Return this machine's name as a node, which it keeps from now on.

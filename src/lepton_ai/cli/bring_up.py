@@ -38,7 +38,7 @@ def bring_up(session: Session, home: Path, wish: Wish) -> BroughtUp:
     try:
         core = found or _wait_until_ready(home, starting, deadline)
         for name in wish.profiles:
-            write_local_profile(home, name, core.url)
+            write_local_profile(home, name, ",".join(filter(None, (core.url, core.leader))))
         _wait_until_it_answers(session, home, starting, deadline)
     except TimedOut:
         if starting is not None:

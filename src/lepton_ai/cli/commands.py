@@ -39,6 +39,7 @@ GROUPS: Mapping[str, str] = {
     "bucket": "Where objects are kept, encrypted.",
     "storage": "Copy, list and remove objects of buckets.",
     "node": "The machines that work runs on.",
+    "core": "The cores of one platform: give a further one its keys.",
     "event": "What happened, to which object, and why.",
     "secret": "Values that jobs and endpoints get by name and nobody can read back.",
     "user": "People and programs, and their roles in projects.",
@@ -166,6 +167,16 @@ COMMANDS: Mapping[str, Command] = {
     "node token": Command("node_membership:node_token", "Make a token for one machine to join.", ("node.invite",)),
     "node remove": Command(
         "node_membership:remove_node", "Remove a machine that has joined, and withdraw its identity.", ("node.remove",)
+    ),
+    "core export": Command(
+        "core:export_keys",
+        "Write the keys of this machine's core to a sealed file, and print the key that opens it, once.",
+        is_here=True,
+    ),
+    "core import": Command(
+        "core:import_keys",
+        "Put the keys of a platform into this machine's state folder, so that its core can stand by.",
+        is_here=True,
     ),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
     "secret set": Command(

@@ -28,18 +28,19 @@ CLOCK_STEP = timedelta(seconds=5)  # how far the machine's clock may have been s
 
 @dataclass(frozen=True, slots=True)
 class RunningCore:
-    """A core that is alive and has said where it listens."""
+    """A core that is alive and has said where it listens. One that stands by says who leads."""
 
     pid: int
     url: str
     version: str
+    leader: str = ""
 
 
 def find_core(home: Path) -> RunningCore | None:
     """Return the core of `home` if it runs and is ready. A file that a killed core left behind does not deceive."""
     try:
         said = json.loads((home / CORE_FILE).read_text())
-        core = RunningCore(int(said["pid"]), str(said["url"]), str(said["version"]))
+        core = RunningCore(int(said["pid"]), str(said["url"]), str(said["version"]), str(said.get("leader", "")))
         started_at = datetime.fromisoformat(said["started_at"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -26,12 +26,13 @@ def status(context: typer.Context) -> None:
     if session.is_json or not isinstance(found, dict):
         print_json(found)
         return
-    core, plane, counts = (found.get(part) or {} for part in ("core", "data_plane", "counts"))
+    core, plane, counts, lease = (found.get(part) or {} for part in ("core", "data_plane", "counts", "lease"))
     print_fields(
         [
             ("Platform", f"{core.get('state', 'ready')} at {found.get('url', '')}"),
             ("Version", str(found.get("version", ""))),
             ("Core", f"process {core.get('pid', '?')} since {core.get('started_at', '?')}"),
+            *([("Leader", _leader(lease))] if lease else []),
             ("Data plane", " ".join(filter(None, (plane.get("state", ""), plane.get("detail", ""))))),
             ("Database", str(found.get("database", ""))),
             ("Nodes", str(counts.get("nodes", ""))),
@@ -39,3 +40,9 @@ def status(context: typer.Context) -> None:
             ("State folder", str(found.get("home", ""))),
         ]
     )
+
+
+def _leader(lease: dict[str, object]) -> str:
+    left = float(str(lease.get("seconds_left", 0)))
+    holds = f"its lease holds for {left:.1f} s more" if left > 0 else f"its lease ended {-left:.1f} s ago"
+    return f"{lease.get('leader', '')}, epoch {lease.get('epoch', '')}; {holds}"

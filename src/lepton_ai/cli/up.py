@@ -35,21 +35,27 @@ def up(  # noqa: PLR0917 - each is an option
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Let other machines join, at --address or the one found.")
     ] = False,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="While another core leads the same database, wait, and take over from it.")
+    ] = False,
 ) -> None:
     """Start the platform on this machine, in the background.
 
     It goes on after you log out. Started twice, it says that it runs and changes nothing.
     With --cluster it is the first of several machines: it listens at an address that the others reach it by.
+    With --standby it is one of several cores on one PostgreSQL, of which one leads.
 
     \b
     Example:
       lepton up
       lepton up --port 9000 --name my_lepton_instance
       lepton up --cluster --address 10.0.0.1
+      lepton up --standby
     """
     session, home = session_of(context), default_home()
     started_at = time.monotonic()
     settings = _settings(address, port) | (_cluster_settings(address) if cluster else {})
+    settings |= {"LEPTON_STANDBY": "true"} if standby else {}
     seconds = max(wait, CLUSTER_SECONDS) if cluster else wait
     done = bring_up(session, home, Wish(settings, tuple(dict.fromkeys((LOCAL, name))), seconds))
     if done.was_running and settings:
@@ -80,7 +86,12 @@ def _cluster_settings(address: str) -> dict[str, str]:
 
 def _say_ready(session: Session, core: RunningCore, state: str, seconds: float) -> None:
     if session.is_json:
-        print_json({"url": core.url, "version": core.version, "core": {"pid": core.pid, "state": state}})
+        told = {"pid": core.pid, "state": state} | ({"leader": core.leader} if core.leader else {})
+        print_json({"url": core.url, "version": core.version, "core": told})
+        return
+    if core.leader:
+        typer.echo(f"Lepton AI {core.version} stands by at {core.url} (process {core.pid}); {core.leader} leads.")
+        typer.echo(f"Clients that know both follow the leader: LEPTON_INSTANCE={core.leader},{core.url}")
         return
     took = f", after {seconds:.1f} s" if state == "ready" else ""
     typer.echo(f"Lepton AI {core.version} is {state} at {core.url} (process {core.pid}{took}).")

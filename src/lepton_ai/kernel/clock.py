@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,3 +19,8 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)  # noqa: TID251 - this is the one place
+
+
+def steady_seconds() -> float:
+    """Return seconds that only ever grow, at the same pace while this process or the whole machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

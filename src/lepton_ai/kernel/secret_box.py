@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -20,7 +21,9 @@ class SecretBox:
     """Holds the key. The file is made on first use, readable by its owner alone."""
 
     def __init__(self, path: Path) -> None:
-        self._cipher = AESGCM(_load_or_make(path))
+        key = _load_or_make(path)
+        self.fingerprint = _fingerprint(key)  # of the key: says which one it is and nothing about it
+        self._cipher = AESGCM(key)
 
     def seal(self, plain: str, bound_to: str) -> str:
         """Return ciphertext as base64, which opens only together with the same `bound_to`."""
@@ -37,6 +40,15 @@ class SecretBox:
                 f"The secret {bound_to!r} cannot be opened with this state folder's key.",
                 hint="Put the right secret.key back, or set the secret anew.",
             ) from error
+
+
+def fingerprint_of_key(path: Path) -> str:
+    """Return the fingerprint of the key in that file, and nothing if there is no file; raises StorageFailed."""
+    return SecretBox(path).fingerprint if path.exists() else ""
+
+
+def _fingerprint(key: bytes) -> str:
+    return hashlib.sha256(b"lepton-ai platform key\0" + key).hexdigest()
 
 
 def _load_or_make(path: Path) -> bytes:

@@ -79,7 +79,7 @@ class LeptonAI:
 
     @property
     def url(self) -> str:
-        return self._connection.target.url
+        return self._connection.url
 
     @overload
     def function(self, function: Callable[P, R], /) -> RemoteFunction[P, R]: ...

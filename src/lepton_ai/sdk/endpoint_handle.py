@@ -59,7 +59,7 @@ class EndpointHandle:
     @property
     def url(self) -> str:
         """The address, with a slash at its end. Every request needs `Authorization: Bearer TOKEN`."""
-        return f"{self._endpoints.connection.target.url}{self._path('')}"
+        return f"{self._endpoints.connection.url}{self._path('')}"
 
     def refresh(self) -> EndpointHandle:
         """Look at the endpoint again."""

@@ -63,5 +63,5 @@ def _give_up_if_gone(connection: Connection, trouble: Interrupted | None, gone_s
     if trouble is not None:
         raise trouble.error from trouble
     raise Unavailable(
-        f"{connection.target.url} closed {fruitless} streams in a row without an event.", hint="See: lepton status"
+        f"{connection.url} closed {fruitless} streams in a row without an event.", hint="See: lepton status"
     )

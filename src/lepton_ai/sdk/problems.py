@@ -13,6 +13,7 @@ from lepton_ai.errors import (
     InvalidInput,
     LeptonError,
     NotFound,
+    NotLeading,
     StorageFailed,
     TooLarge,
     Unauthenticated,
@@ -26,6 +27,9 @@ PASSING_STATUS = frozenset({502, 503, 504})
 REFUSED_DELAYS = (0.1, 0.3)
 # Something listens but the core behind it is gone or broke off: a new core is ready within 5 s. Sum: 5.1 s.
 RESTART_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
+# One of several cores is gone, and another one takes over within 5 s. Sum: 12 s.
+FOLLOW_DELAYS = (0.1, 0.2, *(0.3,) * 39)
+LEADER_HEADER = "x-lepton-leader"
 TEXT_MAX = 2000
 START = "Start it: lepton up"
 
@@ -42,10 +46,14 @@ _BY_STATUS = {
 
 
 class Interrupted(Exception):
-    """Trouble that may pass: try again after each of `delays`. `was_sent`: the request may have been carried out."""
+    """Trouble that may pass: try again after each of `delays`. `was_sent`: the request may have been carried out.
 
-    def __init__(self, error: LeptonError, *, delays: Sequence[float], was_sent: bool) -> None:
+    `leader` is the core that was named as the one to ask.
+    """
+
+    def __init__(self, error: LeptonError, *, delays: Sequence[float], was_sent: bool, leader: str = "") -> None:
         super().__init__(error)
+        self.leader = leader
         self.error = error
         self.delays = delays
         self.was_sent = was_sent
@@ -54,6 +62,9 @@ class Interrupted(Exception):
 def refusal_of(response: httpx.Response, target: Target) -> LeptonError | Interrupted:
     """Return what a response of status 400 or above means. Its body has been read."""
     error = _problem_of(response, target)
+    if isinstance(error, NotLeading):
+        leader = response.headers.get(LEADER_HEADER, "")
+        return Interrupted(error, delays=RESTART_DELAYS, was_sent=False, leader=leader)
     if response.status_code in PASSING_STATUS and not isinstance(error, StorageFailed):
         return Interrupted(error, delays=RESTART_DELAYS, was_sent=True)
     return error

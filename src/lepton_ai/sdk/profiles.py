@@ -25,7 +25,10 @@ _OTHERS_MAY_READ = 0o077
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a profile's file holds. The token opens everything that its user may do, so the file is 0600."""
+    """What a profile's file holds. The token opens everything that its user may do, so the file is 0600.
+
+    Of an instance with several cores, `url` names each, with commas between them.
+    """
 
     url: str
     token: str = field(default="", repr=False)
@@ -35,13 +38,17 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One instance, resolved. `token_source` says in words where the token came from; `ca` empty trusts the system."""
+    """One instance, resolved. `token_source` says in words where the token came from; `ca` empty trusts the system.
+
+    `others` are the addresses of its further cores, one of which may lead.
+    """
 
     url: str
     token: str = field(repr=False)
     token_source: str
     ca: str = ""
     project: str = DEFAULT_PROJECT
+    others: tuple[str, ...] = ()
 
     @property
     def is_loopback(self) -> bool:
@@ -51,14 +58,15 @@ class Target:
 def resolve(instance: str, token: str, project: str, environment: Mapping[str, str] | None = None) -> Target:
     """Return what to connect to; empty arguments fall back to LEPTON_INSTANCE, LEPTON_TOKEN, LEPTON_PROJECT, `local`.
 
-    `instance` is the name of a profile or an `https://` URL. Raises NotFound for a name without a profile,
-    Unauthenticated without a token, and InvalidInput for a profile that is broken or that others may read.
+    `instance` is the name of a profile, an `https://` URL, or the URLs of several cores with commas between. Raises
+    NotFound for a name without a profile, Unauthenticated without a token, and InvalidInput for a profile that is
+    broken or that others may read.
     """
     env = os.environ if environment is None else environment
     wanted = instance or env.get("LEPTON_INSTANCE", "") or DEFAULT_PROFILE
     home = home_folder(env)
     if "://" in wanted:
-        profile, source = Profile(_checked_url(wanted), ca=_ca_of(home, wanted)), ""
+        profile, source = Profile(_checked_urls(wanted), ca=_ca_of(home, wanted)), ""
     else:
         profile, source = read_profile(home, wanted), f"the profile {_path(home, wanted)}"
     tokens = ((token, "the argument `token`"), (env.get("LEPTON_TOKEN", ""), "LEPTON_TOKEN"), (profile.token, source))
@@ -67,8 +75,10 @@ def resolve(instance: str, token: str, project: str, environment: Mapping[str, s
         raise Unauthenticated(
             f"There is no token for {profile.url}.", hint="Pass LeptonAI(instance, token), or set LEPTON_TOKEN."
         )
+    first, *others = profile.url.split(",")
     return Target(
-        url=profile.url,
+        url=first,
+        others=tuple(others),
         token=_checked_token(*chosen),
         token_source=chosen[1],
         ca=env.get("LEPTON_CA", "") or profile.ca,
@@ -138,7 +148,11 @@ def _parse(path: Path) -> Profile:
             raise InvalidInput(f"{path}: {key!r} is not a text that a profile has ({', '.join(sorted(known))}).")
     if "url" not in values:
         raise InvalidInput(f"{path} names no url.", hint=hint)
-    return Profile(**{**values, "url": _checked_url(values["url"])})
+    return Profile(**{**values, "url": _checked_urls(values["url"])})
+
+
+def _checked_urls(urls: str) -> str:
+    return ",".join(dict.fromkeys(_checked_url(url.strip()) for url in urls.split(",")))
 
 
 def _checked_url(url: str) -> str:
@@ -159,12 +173,12 @@ def _checked_token(token: str, source: str) -> str:
 
 
 def _ca_of(home: Path, url: str) -> str:
-    """Return the CA of a profile with the same URL. A CA is public, so the file's mode does not matter here."""
+    """Return the CA of a profile with one of the URLs. A CA is public, so the file's mode does not matter here."""
     for name in list_profiles(home):
         try:
             profile = _parse(_path(home, name))
         except (InvalidInput, OSError):
             continue
-        if profile.url == url.rstrip("/"):
+        if set(profile.url.split(",")) & set(_checked_urls(url).split(",")):
             return profile.ca
     return ""

@@ -21,7 +21,7 @@ from lepton_ai.kernel.runtime import Runtime
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.engine import open_engine
-from lepton_ai.kernel.store.schema import metadata, revision
+from lepton_ai.kernel.store.schema import lease, metadata, revision
 from lepton_ai.settings import Settings
 from lepton_ai.testing.fakes import FakeObjectStores
 from lepton_ai.testing.faults import Faults
@@ -44,6 +44,7 @@ def empty_engine(engine: sa.Engine | None = None) -> sa.Engine:
         for table in metadata.sorted_tables:
             connection.execute(sa.delete(table))
         connection.execute(sa.insert(revision).values(last=0))
+        connection.execute(sa.insert(lease).values(epoch=0, holder="", url="", expires_at=0.0, key_hash=""))
     return engine
 
 

@@ -31,8 +31,16 @@ class PlatformCounts(Model):
     tasks_running: int = 0
 
 
+class LeaseStatus(Model):
+    """Who leads of several cores on one database: the address, the number of the reign, and how long it holds."""
+
+    epoch: int
+    leader: str
+    seconds_left: float
+
+
 class PlatformStatus(Model):
-    """The platform at one glance. `home` is the state folder on the core's machine."""
+    """The platform at one glance. `home` is the state folder on the core's machine; SQLite needs no `lease`."""
 
     url: str
     version: str
@@ -42,6 +50,7 @@ class PlatformStatus(Model):
     services: tuple[str, ...] = ()
     counts: PlatformCounts = PlatformCounts()
     home: str = ""
+    lease: LeaseStatus | None = None
 
 
 class Identity(Model):

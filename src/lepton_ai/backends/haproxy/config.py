@@ -93,6 +93,9 @@ def _words(desired: DataPlane) -> dict[str, str]:
         "core_socket": str(desired.core_socket),
         "tokens": TOKENS,
         "routes": ROUTES,
+        "stands_by": f"http-request return {problems.STANDS_BY.reply()} hdr Retry-After 1 if to_endpoint"
+        if desired.stands_by
+        else "",
         "unauthenticated": f"{problems.UNAUTHENTICATED.reply()} hdr WWW-Authenticate 'Bearer realm=\"lepton\"'",
         "forbidden": problems.FORBIDDEN.reply(),
         "not_found": problems.NOT_FOUND.reply(),

@@ -17,7 +17,10 @@ _FILE_PATH = re.compile(r"/[^\x00-\x1f\x7f']+")  # goes between single quotes, w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlane:
-    """Everything that HAProxy should do. `core_socket` is where the core's own API listens."""
+    """Everything that HAProxy should do. `core_socket` is where the core's own API listens.
+
+    While the core `stands_by`, endpoints are served elsewhere, and each request for one is told so.
+    """
 
     address: str
     port: int
@@ -25,6 +28,7 @@ class DataPlane:
     core_socket: Path
     endpoints: tuple[EndpointRoute, ...] = ()
     tokens: tuple[TokenGrant, ...] = ()
+    stands_by: bool = False
 
     def __post_init__(self) -> None:
         require(is_address(self.address), "address to listen on", self.address)

@@ -45,10 +45,16 @@ class HaproxyDoor:
             if not self._is_stopped:
                 self._route((tuple(endpoints), tuple(tokens)))
 
-    def ensure(self) -> None:
-        """Serve the core, should no service have routed anything yet."""
+    def ensure(self, *, stands_by: bool = False) -> None:
+        """Serve the core, should no service have routed anything yet; `stands_by`: and no endpoint until it leads."""
+        self._base = replace(self._base, stands_by=stands_by)
         if self._applied is None:
             self.route((), ())
+
+    def lead(self) -> None:
+        """Serve endpoints from the next route on."""
+        self._base = replace(self._base, stands_by=False)
+        self._applied = None
 
     def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
         """Return what HAProxy counted; nothing while it does not answer."""

@@ -61,6 +61,12 @@ NO_REPLICA = Problem(
     "No replica of this endpoint answered in time.",
     "See its replicas: lepton endpoint get",
 )
+STANDS_BY = Problem(
+    503,
+    "not_leading",
+    "This core stands by; another one serves the endpoints.",
+    "See which: lepton status",
+)
 CORE_DOWN = Problem(503, "unavailable", "The core of this platform does not answer.", "Start it: lepton up")
 ASLEEP = Problem(
     503,

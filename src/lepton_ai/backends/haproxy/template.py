@@ -53,6 +53,7 @@ frontend lepton from base
     acl names_itself req.fhdr(x-request-id) -m reg ^[A-Za-z0-9._-]{{1,64}}$
     http-request set-var(txn.request_id) req.fhdr(x-request-id) if names_itself
     http-request set-var(txn.request_id) uuid() unless {{ var(txn.request_id) -m found }}
+    {stands_by}
     acl has_one_token req.fhdr_cnt(authorization) eq 1
     http-request set-var(txn.project) path,field(3,/) if to_endpoint
     http-request set-var(txn.endpoint) path,field(3,/,2) if to_endpoint

@@ -15,16 +15,33 @@ from lepton_ai.kernel.store.rows import FOREIGN, Foreign
 BUSY_TIMEOUT_SECONDS = 10.0
 CHECKED_BYTES_MAX = 256 * 1024 * 1024  # half a second of every start
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"  # the newest migration; a test holds it to the folder
+HEAD = "0003"  # the newest migration; a test holds it to the folder
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Return an engine whose tables are current; raises StorageFailed with the file and the way out."""
+# A core whose machine or network is gone must not keep a connection busy for minutes, and one that hangs must notice.
+# libpq's own names (https://www.postgresql.org/docs/current/libpq-connect.html); what the URL says goes first.
+POSTGRESQL_OPTIONS = {
+    "connect_timeout": "3",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "4000",
+}
+MIGRATION_LOCK = 5_351_680_023  # a number that others are not likely to lock: two cores may start at once
+
+
+def open_engine(url: str, *, core_id: str = "", migrates: bool = True) -> sa.Engine:
+    """Return an engine whose tables are current; raises StorageFailed with the file and the way out.
+
+    PostgreSQL knows the connections by `core_id`. Without `migrates`, tables that are there stay as they are: a core
+    that only stands by must not change them under the one that leads.
+    """
     try:
-        engine = _make_engine(url)
+        engine = _make_engine(url, core_id)
         if _is_worth_a_check(engine):
             _check_integrity(engine)
-        _migrate(engine)
+        if migrates or not sa.inspect(engine).has_table("lease"):
+            _migrate(engine)
     except FOREIGN as error:
         raise translate(error, url) from error
     except sa.exc.ArgumentError as error:
@@ -37,6 +54,19 @@ def open_engine(url: str) -> sa.Engine:
             f"The database driver {error.name!r} is not installed.", hint="Run: pip install 'psycopg[binary]'"
         ) from error
     return engine
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the tables up to date; raises StorageFailed."""
+    try:
+        _migrate(engine)
+    except FOREIGN as error:
+        raise translate(error, engine.url.render_as_string(hide_password=True)) from error
+
+
+def session_name(core_id: str) -> str:
+    """Return what PostgreSQL calls the connections of that core."""
+    return f"lepton-ai {core_id}"
 
 
 def translate(error: Foreign, url: str) -> StorageFailed:
@@ -61,9 +91,11 @@ def translate(error: Foreign, url: str) -> StorageFailed:
     return StorageFailed(f"The database {where} does not answer: {text}.", hint="See: lepton doctor")
 
 
-def _make_engine(url: str) -> sa.Engine:
+def _make_engine(url: str, core_id: str) -> sa.Engine:
     if not url.startswith("sqlite"):
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=40)
+        wanted = POSTGRESQL_OPTIONS | {"application_name": session_name(core_id)}
+        options = {name: value for name, value in wanted.items() if name not in sa.make_url(url).query}
+        engine = sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=40, connect_args=options)
         sa.event.listen(engine, "begin", _begin_postgresql)
         return engine
     in_memory = url in {"sqlite://", "sqlite:///:memory:"}
@@ -127,6 +159,8 @@ def _check_integrity(engine: sa.Engine) -> None:
 
 def _migrate(engine: sa.Engine) -> None:
     with engine.execution_options(writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         if sa.inspect(connection).has_table("alembic_version"):
             current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
             if current == HEAD:

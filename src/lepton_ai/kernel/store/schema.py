@@ -81,4 +81,22 @@ spent = sa.Table(
 
 # One row: the number of the last commit. Reading and raising it inside the transaction puts commits into one order, so
 # that whoever has seen revision n has seen everything up to n. A database sequence would leave holes that fill later.
-revision = sa.Table("revision", metadata, sa.Column("last", sa.BigInteger, nullable=False))
+# Its `epoch` is that of the core that leads: a commit raises `last` only where it still finds its own (ADR 0023).
+revision = sa.Table(
+    "revision",
+    metadata,
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+# One row: who leads, where it is reached, and until when, by the database's own clock (seconds since 1970). It is apart
+# from `revision` so that a renewal never waits for a commit.
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.String(32), nullable=False),
+    sa.Column("url", sa.String(255), nullable=False),
+    sa.Column("expires_at", sa.Float(53), nullable=False),
+    sa.Column("key_hash", sa.String(64), nullable=False),  # by which cores know that they have the platform's own key
+)

@@ -7,7 +7,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from lepton_ai.kernel.store.schema import DELETED, LIVE, events, objects, revision, spent
+from lepton_ai.kernel.store.schema import DELETED, LIVE, events, lease, objects, revision, spent
 
 _WRITTEN = [column.name for column in objects.c if column.name not in {"id", "idempotency_key"}]
 _VALUES: Mapping[str, sa.BindParameter[object]] = {name: sa.bindparam(name) for name in _WRITTEN}
@@ -79,8 +79,13 @@ PRUNE_TOMBSTONES = sa.delete(objects).where(
 SPENT = sa.select(spent)
 FORGET_SPENT = sa.delete(spent).where(spent.c.project == sa.bindparam("project"))
 INSERT_EVENTS = sa.insert(events)
-NEXT_REVISION = sa.update(revision).values(last=revision.c.last + 1)
+_OUR_EPOCH = revision.c.epoch == sa.bindparam("our_epoch")
+# The row is locked from here to the end of the transaction, on PostgreSQL too: commits are in the order of their
+# numbers, and a core that takes over waits for the last one of the core before, whose next one finds no row.
+NEXT_REVISION = sa.update(revision).where(_OUR_EPOCH).values(last=revision.c.last + 1)
 LAST_REVISION = sa.select(revision.c.last)
+HOLD_REVISION = sa.select(revision.c.last).where(_OUR_EPOCH).with_for_update()
+LEASE = sa.select(lease)
 
 
 @cache

