@@ -48,8 +48,7 @@ from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
-from lepton_ai.kernel.registry import Door, OpenService, Service, load_services
-from lepton_ai.kernel.runtime import Runtime
+from lepton_ai.kernel.registry import Door, Service, load_services
 from lepton_ai.kernel.scheduling.snapshot import Policy
 from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.shutdown import stop_all_tasks

@@ -75,7 +75,7 @@ class Trainer:
 
     @property
     def last(self) -> str:
-        return (self.status["checkpoint"] or {"name": ""})["name"]
+        return str((self.status["checkpoint"] or {"name": ""})["name"])
 
     def supervisor(self) -> int:
         stem = self.job["metadata"]["id"].removeprefix("job-")

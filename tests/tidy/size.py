@@ -21,9 +21,10 @@ def file_length(source: Source) -> Iterator[Violation]:
 
 
 def function_length(source: Source) -> Iterator[Violation]:
-    """A function is seen at one glance."""
+    """A function is seen at one glance; of a Typer command, which lists its flags first, its body is."""
     for function in source.functions:
-        lines = (function.end_lineno or function.lineno) - function.lineno + 1
+        first = function.body[0].lineno if _is_typer_command(source, function) else function.lineno
+        lines = (function.end_lineno or first) - first + 1
         if lines > FUNCTION_LINES_MAX:
             advice = f"{function.name} has {lines} lines, at most {FUNCTION_LINES_MAX}: move leaves out, or branch less"
             yield Violation(source.path, function.lineno, advice)

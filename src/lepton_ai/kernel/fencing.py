@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder, Runtime
+from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.task import Replica
 
 
@@ -62,6 +63,12 @@ class FencedRuntime:
 
     def read_result(self, replica_id: str) -> bytes | None:
         return self._inner.read_result(replica_id)
+
+    def find_checkpoints(self, replica_id: str, policy: CheckpointPolicy) -> Sequence[FoundVersion]:
+        return self._inner.find_checkpoints(replica_id, policy)
+
+    def read_checkpoint(self, replica_id: str, path: str, offset: int, limit: int) -> bytes:
+        return self._inner.read_checkpoint(replica_id, path, offset, limit)
 
     def on_change(self, wake: Callable[[], None]) -> None:
         self._inner.on_change(wake)
