@@ -18,12 +18,13 @@ BIN := .venv/bin
 CODE = $(wildcard src tests benchmarks examples)
 RUN := $(BIN)/python -m
 
-.PHONY: help demo test fuzz check fix bench bench-scheduling clean
+.PHONY: help demo demo-cluster test fuzz check fix bench bench-scheduling clean
 .DELETE_ON_ERROR:
 
 .DEFAULT_GOAL := help
 help:
 	@echo 'make demo    train a network on real digits, serve it, ask it, on this machine'
+	@echo 'make demo-cluster  three machines become one, one dies, everything goes on (as root)'
 	@echo 'make test    the whole test suite'
 	@echo 'make fuzz    look for counterexamples to the properties, with other examples in each round'
 	@echo 'make check   format, lint, types, import contracts and house rules'
@@ -34,6 +35,9 @@ help:
 
 demo: .venv/.ready-demo
 	@$(BIN)/python examples/digits/demo.py
+
+demo-cluster: .venv/.ready-cluster
+	@$(BIN)/python examples/cluster/demo.py
 
 test: .venv/.ready-dev
 	@echo '== the test suite'
@@ -77,6 +81,11 @@ clean:
 	@echo '== installing lepton-ai and what the demo needs into .venv (once; a few minutes)'
 	@$(call install_torch)
 	@$(call install,demo)
+	@touch $@
+
+.venv/.ready-cluster: pyproject.toml .venv/.ready-demo
+	@echo '== installing what a cluster needs into .venv (once)'
+	@$(call install,demo$(comma)cluster)
 	@touch $@
 
 .venv/.ready-dev: pyproject.toml .venv/.ready-demo

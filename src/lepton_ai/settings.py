@@ -26,6 +26,7 @@ class Settings:
     that somebody else keeps and whose nodes the work runs on, as `host:port`. `cluster_address` is the address by which
     other machines reach this one to join it, empty for one machine alone; Ray's head listens there on `cluster_port`.
     `standby` lets this core wait while another leads the same database; `shared` is the folder that all of them reach.
+    `simulated_devices`, such as "2x80GB", declares accelerators that this machine does not have, for tests and demos.
     """
 
     home: Path
@@ -53,6 +54,8 @@ class Settings:
     def has_lease(self) -> bool:
         """Tell whether the database can say which of several cores leads."""
         return not self.database_url.startswith("sqlite")
+
+    simulated_devices: str = ""
 
     @property
     def database_url(self) -> str:

@@ -87,6 +87,7 @@ SETTINGS: Mapping[str, str] = {
     "cluster_port": "where the cluster's head listens on that address",
     "standby": "whether this core waits while another leads the same PostgreSQL, and takes over when that one is gone",
     "shared": "the folder that all cores of one platform reach; without one, the state folder",
+    "simulated_devices": "accelerators that are only declared, such as `2x80GB`, and called simulated",
 }
 
 

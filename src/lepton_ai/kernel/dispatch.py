@@ -96,6 +96,7 @@ def _rank_env(task: Task, allocation: Allocation) -> dict[str, str]:
     here = [other.rank for other in task.status.allocations if other.node == allocation.node]
     nodes = list(dict.fromkeys(other.node for other in task.status.allocations))
     return {
+        "LEPTON_NODE": allocation.node,
         "RANK": str(allocation.rank),
         "WORLD_SIZE": str(task.spec.size),
         "LOCAL_RANK": str(here.index(allocation.rank)),

@@ -54,6 +54,23 @@ class Machine:
         """Return the processes of this machine."""
         return [int(line) for line in _ip("netns", "pids", self.namespace).split()]
 
+    def unplug(self) -> None:
+        """Cut the machine off: what the others send is answered by nobody."""
+        _ip("-n", self.namespace, "link", "set", CARD, "down")
+
+    def plug_in(self) -> None:
+        """Give the machine its network back."""
+        _ip("-n", self.namespace, "link", "set", CARD, "up")
+
+    def end_all(self) -> None:
+        """Kill everything that runs here, and wait until it is gone."""
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while (pids := self.pids()) and time.monotonic() < deadline:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
 
 def why_not() -> str:
     """Return why namespaces cannot be made here; empty if they can."""
@@ -90,7 +107,7 @@ def machines(count: int) -> Iterator[Sequence[Machine]]:
     finally:
         for machine in made:
             with contextlib.suppress(Unavailable):
-                _end_all(machine)
+                machine.end_all()
         for name in (*(machine.namespace for machine in made), switch):
             with contextlib.suppress(Unavailable):
                 _ip("netns", "delete", name)
@@ -103,15 +120,6 @@ def _plug(machine: Machine, switch: str, port: str) -> None:
     _ip("-n", name, "link", "set", "lo", "up")
     _ip("-n", name, "address", "add", f"{machine.address}/24", "dev", CARD)
     _ip("-n", name, "link", "set", CARD, "up")
-
-
-def _end_all(machine: Machine) -> None:
-    deadline = time.monotonic() + END_SECONDS_MAX
-    while (pids := machine.pids()) and time.monotonic() < deadline:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
 
 
 def _ip(*words: str) -> str:

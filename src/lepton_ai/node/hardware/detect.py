@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from lepton_ai.node.hardware.detector import Detection, Detector
 from lepton_ai.node.hardware.disks import read_disks
 from lepton_ai.node.hardware.plugins import load_detectors
 from lepton_ai.node.hardware.probe import Probe, SystemProbe
-from lepton_ai.settings import default_home
+from lepton_ai.node.hardware.simulated import simulated_devices
+from lepton_ai.settings import default_home, load_settings
 from lepton_ai.types.node import Device, Hardware, UnprobedDevice
 
 DETECTION_SECONDS = 2.0  # all detectors together, side by side
@@ -31,12 +33,14 @@ def detect_hardware(
     """Return this machine's hardware within about `limit_seconds`; whatever fails becomes an unprobed device.
 
     CPUs and memory are what this process may use: affinity, quota and the control group's limit are applied.
-    `detectors` are the installed ones by default, `home` is the state folder whose disk is always listed.
+    `detectors` are the installed ones by default, `home` is the state folder whose disk is always listed and whose
+    configuration may declare simulated devices. Raises InvalidInput if that configuration cannot be read.
     """
     deadline = time.monotonic() + limit_seconds
     probe = probe or SystemProbe(deadline)
     probe.pci()  # Read once here rather than by each detector's thread.
     found = _detect_all(load_detectors() if detectors is None else detectors, probe, deadline)
+    found.append(simulated_devices(_declared(home)))
     cpu = read_cpu(probe)
     devices, doubles = _without_doubles([device for detection in found for device in detection.devices])
     return Hardware(
@@ -63,6 +67,12 @@ def read_memory(probe: Probe) -> int:
             break
     limit = int(memory_ceiling(probe).amount)
     return min(total, limit) if limit and total else total or limit
+
+
+def _declared(home: Path | None) -> str:
+    """Return what the configuration of this machine's state folder declares as simulated devices."""
+    environment = os.environ if home is None else {**os.environ, "LEPTON_HOME": str(home)}
+    return load_settings(environment).simulated_devices
 
 
 def _detect_all(detectors: Sequence[Detector], probe: Probe, deadline: float) -> list[Detection]:
