@@ -18,8 +18,8 @@ from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.ray_runtime.address import entry_environment
 from lepton_ai.backends.ray_runtime.amounts import HARDWARE_FILE
-from lepton_ai.backends.ray_runtime.checkpoints import Landing
 from lepton_ai.backends.ray_runtime.inside import GROUP_VARIABLE, HOOK
+from lepton_ai.backends.ray_runtime.landing import Landing
 from lepton_ai.backends.ray_runtime.node_blobs import NodeBlobs
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
 from lepton_ai.node.bundle import BundleCache
