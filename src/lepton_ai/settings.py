@@ -44,6 +44,7 @@ class Settings:
     cluster_port: int = 6379
     standby: bool = False
     shared: str = ""
+    simulated_devices: str = ""
 
     @property
     def shared_folder(self) -> Path:
@@ -54,8 +55,6 @@ class Settings:
     def has_lease(self) -> bool:
         """Tell whether the database can say which of several cores leads."""
         return not self.database_url.startswith("sqlite")
-
-    simulated_devices: str = ""
 
     @property
     def database_url(self) -> str:
