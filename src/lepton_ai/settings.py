@@ -27,6 +27,8 @@ class Settings:
     other machines reach this one to join it, empty for one machine alone; Ray's head listens there on `cluster_port`.
     `standby` lets this core wait while another leads the same database; `shared` is the folder that all of them reach.
     `simulated_devices`, such as "2x80GB", declares accelerators that this machine does not have, for tests and demos.
+    `cluster_store` is where Ray's head keeps what it knows: "memory", so that what runs on the cluster ends with it;
+    "redis", a Redis that the platform runs; or the URL of another, known by the authority in file `cluster_store_ca`.
     """
 
     home: Path
@@ -45,6 +47,8 @@ class Settings:
     standby: bool = False
     shared: str = ""
     simulated_devices: str = ""
+    cluster_store: str = "memory"
+    cluster_store_ca: str = ""
 
     @property
     def shared_folder(self) -> Path:

@@ -94,6 +94,15 @@ class Station:
         node = self.nodes().get(name)
         return str(node["status"]["state"]) if node else ""
 
+    def is_answering(self) -> bool:
+        """Tell whether the core here does."""
+        return self.lepton("status").returncode == 0
+
+    def job(self, name: str) -> tuple[str, int]:
+        """Return a job's state, and which attempt of it that is."""
+        status = self.told("job", "get", name)["status"]
+        return status["state"], status["attempt"]
+
     def token(self) -> str:
         """Make a join token."""
         return str(self.told("node", "token")["token"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.integration.local_runtime.machine import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
+HAS_REDIS = shutil.which("redis-server") is not None
 RESOURCES = """
 import ray
 ray.init(address="auto", _node_ip_address={address!r}, log_to_driver=False, logging_level="error")
@@ -155,10 +158,34 @@ def test_a_node_that_is_removed_ends_its_ray(cluster: list[Station]) -> None:
     assert "beta" not in core.nodes()
 
 
-def test_a_head_that_dies_is_started_again_with_a_core_that_knows_it() -> None:
-    with stations(1) as (core,):
+@pytest.mark.parametrize(
+    ("store", "then", "where"),
+    [
+        # Beta belonged to a cluster that is no more; it comes to the new one within a minute.
+        pytest.param("memory", ("queued", 2), (), id="memory"),
+        pytest.param(
+            "redis",
+            ("running", 1),
+            ("--where", "node=beta"),
+            id="redis",
+            marks=pytest.mark.skipif(not HAS_REDIS, reason="no redis-server here"),
+        ),
+    ],
+)
+def test_a_head_that_dies_costs_what_runs_elsewhere_only_where_nothing_keeps_what_it_knew(
+    store: str, then: tuple[str, int], where: tuple[str, ...]
+) -> None:
+    with stations(2) as (machine, other):
+        core = replace(machine, env={"LEPTON_CLUSTER_STORE": store})
         assert core.lepton("up", "--cluster").returncode == 0
+        other.ensure_joined(core, "--name", "beta")
+        wait_for(lambda: core.state_of("beta") == "ready")
+        run = ("run", "--detach", "--workdir", "none", "--name", "long", "--where", "node=beta")
+        assert core.lepton(*run, "--", "sleep", "1000").returncode == 0
+        wait_for(lambda: core.job("long") == ("running", 1))
         before = core.ray_pid()
         core.process("gcs/gcs_server").send_signal(signal.SIGKILL)
         wait_for(lambda: core.ray_pid() not in {0, before})
-        wait_for(lambda: core.lepton("run", "--workdir", "none", "--", "true").returncode == 0)
+        wait_for(core.is_answering)
+        assert core.lepton("run", "--workdir", "none", *where, "--", "true").returncode == 0
+        wait_for(lambda: core.job("long") == then)

@@ -88,6 +88,8 @@ SETTINGS: Mapping[str, str] = {
     "standby": "whether this core waits while another leads the same PostgreSQL, and takes over when that one is gone",
     "shared": "the folder that all cores of one platform reach; without one, the state folder",
     "simulated_devices": "accelerators that are only declared, such as `2x80GB`, and called simulated",
+    "cluster_store": "where Ray's head keeps what it knows: `memory`, `redis` (one of our own), or the URL of one",
+    "cluster_store_ca": "a file with the authority of that Redis, for `rediss://`; empty is the system's",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -16,11 +17,12 @@ from lepton_ai.backends.node_certificates import (
     sign_request,
 )
 from lepton_ai.backends.ray_cluster.command import head_command
+from lepton_ai.backends.ray_cluster.head_store import HeadStore
 from lepton_ai.backends.ray_cluster.keeper import RayKeeper
 from lepton_ai.backends.ray_cluster.place import ClusterPlace
 from lepton_ai.backends.ray_cluster.process import START_SECONDS_MAX, check_installed
 from lepton_ai.backends.ray_cluster.versions import own_versions
-from lepton_ai.errors import Unavailable
+from lepton_ai.errors import LeptonError, Unavailable
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.roster import Roster
 from lepton_ai.types.membership import CallBack
@@ -29,6 +31,7 @@ from lepton_ai.types.node import Hardware
 TICK_SECONDS = 1.0
 CALL_BACK_SECONDS = 5.0
 NONCE_BYTES_MAX = 64
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +44,32 @@ class HeadMachine:
     hardware: Hardware
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The folder with the core's authority, the certificate that its HTTPS port shows, and what time it is."""
+
+    folder: Path
+    server_pem: Path
+    clock: Clock
+
+
 class ClusterHead:
     """What the API needs of the cluster, and the thread that keeps Ray's head alive.
 
-    `tls` is the folder with the core's authority, `server_pem` the certificate that its HTTPS port shows.
+    `store` is what Ray's head keeps its knowledge in.
     """
 
-    def __init__(self, place: ClusterPlace, machine: HeadMachine, tls: tuple[Path, Path], clock: Clock, roster: Roster):
+    def __init__(self, place: ClusterPlace, machine: HeadMachine, trust: Trust, store: HeadStore, roster: Roster):
         self._place = place
         self._machine = machine
-        self._tls, self._server_pem = tls
-        self._clock = clock
+        self._trust = trust
+        self._store = store
         self._stop = threading.Event()
         self._anew: Callable[[], None] = _nothing
         self._thread = threading.Thread(target=self._run, name="ray-head", daemon=True)
         self.roster = roster
         self.versions = own_versions()
-        self.keeper = RayKeeper(place, machine.address, machine.hardware, self._command)
+        self.keeper = RayKeeper(place, machine.address, machine.hardware, self._command, store.environment)
 
     @property
     def head(self) -> str:
@@ -77,6 +89,7 @@ class ClusterHead:
         self._place.ensure_token()
         self._renew()
         self.roster.refresh()
+        self._store.ensure()
         self.keeper.ensure()
         self._thread.start()
 
@@ -86,15 +99,16 @@ class ClusterHead:
         if ends_ray:
             self._thread.join(START_SECONDS_MAX)
             self.keeper.stop()
+            self._store.end()
 
     def fingerprint(self) -> str:
-        return fingerprint_of_file(self._server_pem)
+        return fingerprint_of_file(self._trust.server_pem)
 
     def cluster_token(self) -> str:
         return self._place.ensure_token()
 
     def sign(self, request_pem: str, name: str, address: str) -> NodeCertificate:
-        return sign_request(self._tls, request_pem, name, address, self._clock.now())
+        return sign_request(self._trust.folder, request_pem, name, address, self._trust.clock.now())
 
     def call_back(self, address: str, call_back: CallBack) -> None:
         """Connect to a machine that joins: Ray needs both ways, and only who holds the address can answer there."""
@@ -113,14 +127,18 @@ class ClusterHead:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            try:
+                self._store.ensure()
+            except LeptonError as error:  # Ray's head ends without it, and the next one waits for it
+                _log.error("head_store_not_started error=%s", error)
             if not self.keeper.is_running():
-                # A new head is another cluster, and Ray ends its drivers in the moment in which they meet one.
+                # Ray ends its drivers when their raylet ends, or when they meet another cluster.
                 self._anew()
             self._stop.wait(TICK_SECONDS)
 
     def _renew(self) -> None:
         """Give the head a certificate if it has none for its address, or one that ends soon."""
-        if not is_near_its_end(self._place.certificate, self._clock.now(), self._machine.address):
+        if not is_near_its_end(self._place.certificate, self._trust.clock.now(), self._machine.address):
             return
         key, request = request_certificate(self._machine.name)
         signed = self.sign(request, self._machine.name, self._machine.address)

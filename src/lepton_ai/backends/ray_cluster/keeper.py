@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lepton_ai.backends.ray_cluster import doors
 from lepton_ai.backends.ray_cluster.place import ClusterPlace
@@ -20,17 +20,23 @@ _log = logging.getLogger(__name__)
 class RayKeeper:
     """Looks after the Ray of one state folder, on a machine with that address and hardware.
 
-    `command` makes the command line, of that hardware, for each start anew.
+    `command` makes the command line, of that hardware, for each start anew, `more` what else is in the environment.
     """
 
     def __init__(
-        self, place: ClusterPlace, address: str, hardware: Hardware, command: Callable[[], Sequence[str]]
+        self,
+        place: ClusterPlace,
+        address: str,
+        hardware: Hardware,
+        command: Callable[[], Sequence[str]],
+        more: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._place = place
         self._process = RayProcess(place)
         self._address = address
         self._hardware = hardware
         self._command = command
+        self._more = more
         self._failures = 0
         self._not_before = 0.0
         self.trouble = "Ray has not started yet."  # why Ray does not run; empty while it does
@@ -38,7 +44,7 @@ class RayKeeper:
     def start(self, seconds_max: float = START_SECONDS_MAX) -> Sequence[doors.Finding]:
         """Start Ray and look at its doors; raises what kept it from starting, and Forbidden for an open door."""
         self._place.keep(self._place.hardware, self._hardware.model_dump_json().encode())
-        self._process.start(self._command(), seconds_max)
+        self._process.start(self._command(), seconds_max, self._more())
         findings = self.examine()
         try:
             doors.check(findings)

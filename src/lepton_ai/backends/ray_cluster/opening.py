@@ -12,7 +12,8 @@ from lepton_ai.backends.blobs import BlobStore
 from lepton_ai.backends.certificates import ensure_certificates
 from lepton_ai.backends.home import Home
 from lepton_ai.backends.ray_cluster.addresses import own_address
-from lepton_ai.backends.ray_cluster.head import ClusterHead, HeadMachine
+from lepton_ai.backends.ray_cluster.head import ClusterHead, HeadMachine, Trust
+from lepton_ai.backends.ray_cluster.head_store import open_store
 from lepton_ai.backends.ray_cluster.place import ClusterPlace
 from lepton_ai.backends.ray_cluster.process import check_installed
 from lepton_ai.backends.ray_runtime.address import RayAddress
@@ -37,7 +38,9 @@ def open_head(settings: Settings, home: Home, store: Store) -> ClusterHead:
     tls = ensure_certificates(home.tls, [settings.address], clock.now())
     machine = HeadMachine(home.node_name(), address, settings.cluster_port, detect_hardware(home=settings.home))
     roster = Roster(machine.name, lambda: [member.name for member in store.all_live(Member)])
-    cluster = ClusterHead(ClusterPlace(settings.home), machine, (home.tls, tls.server_pem), clock, roster)
+    place = ClusterPlace(settings.home)
+    kept = open_store(settings.cluster_store, settings.cluster_store_ca, place, f"lepton-{machine.name}")
+    cluster = ClusterHead(place, machine, Trust(home.tls, tls.server_pem, clock), kept, roster)
     cluster.begin(_start_anew)
     return cluster
 

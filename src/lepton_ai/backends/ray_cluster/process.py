@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psutil
 
@@ -59,11 +59,19 @@ class RayProcess:
             return [top, *top.children(recursive=True)]
         return []
 
-    def start(self, command: Sequence[str], seconds_max: float = START_SECONDS_MAX) -> None:
-        """Start Ray, and return when it runs; raises Unavailable or TimedOut with the end of Ray's own error log."""
+    def start(
+        self,
+        command: Sequence[str],
+        seconds_max: float = START_SECONDS_MAX,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start Ray, and return when it runs; raises Unavailable or TimedOut with the end of Ray's own error log.
+
+        `more` is what it has in its environment beyond what each node's Ray has.
+        """
         check_installed()
         deadline = time.monotonic() + seconds_max
-        starting = self._spawn(command)
+        starting = self._spawn(command, more or {})
         while not self._says_started():
             code = starting.poll()
             if code is not None:
@@ -91,7 +99,7 @@ class RayProcess:
         psutil.wait_procs(left, STOP_SECONDS_MAX)
         self._place.process.unlink(missing_ok=True)
 
-    def _spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: Sequence[str], more: Mapping[str, str]) -> subprocess.Popen[bytes]:
         place = self._place
         place.make()
         try:
@@ -105,7 +113,7 @@ class RayProcess:
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    env=place.environment(),
+                    env={**place.environment(), **more},
                     start_new_session=True,
                 )
         except OSError as error:
