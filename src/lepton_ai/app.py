@@ -32,6 +32,7 @@ from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
 from lepton_ai.backends.object_stores.local import LocalStores
 from lepton_ai.backends.object_stores.seaweed.stores import SeaweedStores
 from lepton_ai.backends.ray_cluster.head import ClusterHead
+from lepton_ai.backends.ray_cluster.members import ClusterMembers
 from lepton_ai.backends.ray_cluster.opening import open_head, open_ray
 from lepton_ai.backends.uploads import ProjectUploads
 from lepton_ai.errors import InvalidInput, LeptonError
@@ -131,14 +132,14 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None, lea
     keyring = _open_keyring(home, box, store)
     keeper = Keeper(Vault(keyring, object_stores, store), runtime, clock)
     loop = Loop(Parts(store, runtime, clock, placing, estimates, partial(_unseal, store, box), keeper))
-    door_of_services = Door(settings, clock, door, object_stores, loop.wake)
+    members = ClusterMembers(store, clock, cluster, door.base_url) if cluster is not None else None
+    door_of_services = Door(settings, clock, door, object_stores, loop.wake, lambda: placing.last, members)
     opened = {service.name: service.open(door_of_services) for service in services.values()}
     loop.use({kind.KIND: opened[service.name] for service in services.values() for kind in service.kinds})
     keeper.on_news(loop.wake)
     for on_change in (store.on_change, runtime.on_change, door.on_death):
         on_change(loop.wake)
-    bell = Bell()
-    store.on_change(bell.ring)
+    store.on_change((bell := Bell()).ring)
     core = Core(
         settings=settings,
         clock=clock,

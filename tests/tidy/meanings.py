@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from lepton_ai.services.jobs.summary import exit_code_of
-from lepton_ai.types import bucket, endpoint, job, task
+from lepton_ai.types import bucket, endpoint, job, node_group, task
 from lepton_ai.types.bucket import BucketState
 from lepton_ai.types.endpoint import EndpointState
 from lepton_ai.types.job import JobState
+from lepton_ai.types.node_group import GroupNodeState
 from lepton_ai.types.task import (
     ExitKind,
     Program,
@@ -26,6 +27,7 @@ STATES: Mapping[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
     "job": {state: frozenset(nexts) for state, nexts in job.MOVES.items()},
     "endpoint": {state: frozenset(nexts) for state, nexts in endpoint.MOVES.items()},
     "bucket": {state: frozenset(nexts) for state, nexts in bucket.MOVES.items()},
+    "node of a group": {state: frozenset(nexts) for state, nexts in node_group.MOVES.items()},
     "task": {state: frozenset(nexts) for state, nexts in task.MOVES.items()},
 }
 
@@ -49,6 +51,13 @@ _MEANINGS: Mapping[str, Mapping[StrEnum, str]] = {
     "bucket": {
         BucketState.READY: "takes and gives objects",
         BucketState.DELETING: "its objects are being deleted; then it is gone",
+    },
+    "node of a group": {
+        GroupNodeState.CREATING: "its provider was asked to make it, and has not answered yet",
+        GroupNodeState.BOOTING: "it was made, and has not joined yet",
+        GroupNodeState.READY: "takes work",
+        GroupNodeState.DRAINING: "gets no new work, and goes once nothing runs there",
+        GroupNodeState.DELETING: "its provider was asked to delete it; then it is gone",
     },
     "task": {
         TaskState.WAITING: "is in the queue and holds nothing",

@@ -103,6 +103,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "states of a job": lambda: _states("job"),
     "states of an endpoint": lambda: _states("endpoint"),
     "states of a bucket": lambda: _states("bucket"),
+    "states of a node of a group": lambda: _states("node of a group"),
     "states of a task": lambda: _states("task"),
     "ends of a replica": _exits,
     "permissions": _permissions,

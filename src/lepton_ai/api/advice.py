@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from lepton_ai.api import changes
 from lepton_ai.api.access import Access, GuardedRoute
+from lepton_ai.api.coming import coming_for
 from lepton_ai.api.kinds import Gate, collection_path
 from lepton_ai.api.openapi import Listing
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
@@ -26,6 +27,7 @@ from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.identity import Project
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
+from lepton_ai.types.node_group import NodeGroup
 from lepton_ai.types.quantity import Duration
 from lepton_ai.types.resource_view import QueueEntry, ResourceChoice
 from lepton_ai.types.resources import Resources
@@ -200,7 +202,10 @@ def _explain(gate: Access, task: Task) -> Explanation:
         return _ended(task)
     snapshot = _snapshot(gate)
     if status.state is TaskState.WAITING:
-        return _told(task, explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy)))
+        found = _told(task, explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy)))
+        coming = coming_for(task.id, gate.core.live(NodeGroup), snapshot.now)
+        sentence = f"{found.reason} {coming}".strip()
+        return found.replace(reason=found.reason.replace(sentence=sentence)) if coming else found
     stored = Placement(task.id, status.allocations, status.expected_seconds, status.placement, status.terms)
     return _told(task, explain(task.id, snapshot, Plan(placements=(stored,))))
 

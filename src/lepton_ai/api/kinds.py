@@ -174,9 +174,11 @@ def routes_of_services(core: Core) -> list[APIRouter]:
     for service in core.services.values():
         for kind in service.kinds:
             may_stop = "stop_requested" in kind.model_fields["spec"].annotation.model_fields  # type: ignore[union-attr]
-            routers.append(reading_routes(kind, in_project=True))
-            routers.append(creating_routes(kind, in_project=True))
-            routers.append(batch_routes(kind, shown))
-            routers.append(changing_routes(kind, in_project=True, may_stop=may_stop))
-            routers.append(deleting_routes(kind, in_project=True))
+            in_project = service.in_project
+            routers.append(reading_routes(kind, in_project=in_project))
+            routers.append(creating_routes(kind, in_project=in_project))
+            if in_project:
+                routers.append(batch_routes(kind, shown))
+            routers.append(changing_routes(kind, in_project=in_project, may_stop=may_stop))
+            routers.append(deleting_routes(kind, in_project=in_project))
     return routers

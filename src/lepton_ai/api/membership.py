@@ -14,11 +14,11 @@ from lepton_ai.api.core import Cluster
 from lepton_ai.api.kinds import Gate
 from lepton_ai.errors import Conflict, NotFound, Unauthenticated
 from lepton_ai.kernel import auth, change, joining
-from lepton_ai.kernel.change import Change, Note
+from lepton_ai.kernel.change import Note
 from lepton_ai.kernel.identifiers import new_id, new_name
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
-from lepton_ai.types.base import AnyObject, Metadata, Model
-from lepton_ai.types.identity import Token, TokenSpec, User
+from lepton_ai.types.base import AnyObject, Model
+from lepton_ai.types.identity import Token, User
 from lepton_ai.types.membership import (
     JOINING_USER,
     JoinAnswer,
@@ -63,15 +63,12 @@ def _inviting() -> APIRouter:
         """Make a token with which one machine may join; it is shown once, and tells how to know this instance."""
         cluster, now = _cluster(gate), gate.core.clock.now()
         expires_at = now + timedelta(seconds=draft.seconds)
-        more: list[Change] = []
-        if gate.core.store.look_up(User, PLATFORM_PROJECT, JOINING_USER) is None:
-            note = Note("created", "Made for machines that join; it has no role.")
-            more.append(change.create(User(metadata=_metadata(gate, User.KIND, JOINING_USER)), note))
-        plain = auth.new_token()
-        spec = TokenSpec(user=JOINING_USER, expires_at=expires_at, sha256=auth.digest(plain))
-        token = Token(metadata=_metadata(gate, Token.KIND, new_name("join")), spec=spec)
-        note = Note("created", f"Made by {gate.caller.user} for one machine to join.")
-        changes.commit(gate, change.create(token, note), *more)
+        plain, sentence = auth.new_token(), f"Made by {gate.caller.user} for one machine to join."
+        token, user = joining.invited(
+            new_name("join"), auth.digest(plain), expires_at, sentence, lambda kind: new_id(kind, now)
+        )
+        has_user = gate.core.store.look_up(User, PLATFORM_PROJECT, JOINING_USER) is not None
+        changes.commit(gate, token, *(() if has_user else (user,)))
         return Invitation(token=f"{plain}.{cluster.fingerprint()}", expires_at=expires_at)
 
     return router
@@ -185,7 +182,3 @@ def _member(gate: Access, name: str) -> Member:
     if not isinstance(found, Member):
         raise NotFound(f"Node {name[:80]!r} has not joined.", hint="See: lepton node list")
     return found
-
-
-def _metadata(gate: Access, kind: str, name: str) -> Metadata:
-    return Metadata(id=new_id(kind, gate.core.clock.now()), name=name, project=PLATFORM_PROJECT)

@@ -40,6 +40,7 @@ GROUPS: Mapping[str, str] = {
     "storage": "Copy, list and remove objects of buckets.",
     "node": "The machines that work runs on.",
     "core": "The cores of one platform: give a further one its keys.",
+    "nodegroup": "Machines that come and go with the work.",
     "event": "What happened, to which object, and why.",
     "secret": "Values that jobs and endpoints get by name and nobody can read back.",
     "user": "People and programs, and their roles in projects.",
@@ -177,6 +178,26 @@ COMMANDS: Mapping[str, Command] = {
         "core:import_keys",
         "Put the keys of a platform into this machine's state folder, so that its core can stand by.",
         is_here=True,
+    ),
+    "nodegroup create": Command("nodegroup_create:create_group", "Create a node group.", ("nodegroup.create",)),
+    "nodegroup list": Command(
+        "nodegroup:list_groups", "List node groups, with how many nodes each has.", ("nodegroup.list",)
+    ),
+    "nodegroup show": Command(
+        "nodegroup:show_group",
+        "Show one node group, its nodes, and what happened to it.",
+        ("nodegroup.get", "nodegroup.events"),
+    ),
+    "nodegroup update": Command(
+        "nodegroup_create:update_group", "Change a node group; what is not named stays as it is.", ("nodegroup.update",)
+    ),
+    "nodegroup delete": Command(
+        "nodegroup:delete_group",
+        "Delete a node group; its nodes are drained and deleted first.",
+        ("nodegroup.delete",),
+    ),
+    "nodegroup manifest": Command(
+        "nodegroup:print_manifest", "Print what KubeRay needs to run a group of provider kuberay.", ("nodegroup.get",)
     ),
     "event list": Command("event:list_events", "List events, oldest first.", ("event.list",)),
     "secret set": Command(

@@ -13,10 +13,12 @@ from lepton_ai.cli.output import notice, print_json
 from lepton_ai.cli.pairs import read_pairs
 from lepton_ai.cli.project_bounds import SPEC, amounts_of
 from lepton_ai.cli.session import Session, session_of
+from lepton_ai.cli.simulate_groups import Autoscale, GroupFile, groups_of, show_groups
 from lepton_ai.errors import InvalidInput, LeptonError, Unavailable
 
 if TYPE_CHECKING:
     from lepton_ai.kernel.scheduling.snapshot import ProjectView
+    from lepton_ai.simulation.autoscale import ImaginedGroup
     from lepton_ai.simulation.compare import Played, Scenario, Telling
     from lepton_ai.simulation.history import PricedNodes
     from lepton_ai.simulation.projects import Specs
@@ -66,6 +68,7 @@ class _Changes(NamedTuple):
     policy: Mapping[str, str]
     restart: str
     projects: Mapping[str, dict[str, object]]  # by name, what is merged into its spec
+    groups: tuple[ImaginedGroup, ...]  # whose nodes come and go
 
 
 class _Projects(NamedTuple):
@@ -90,6 +93,8 @@ def simulate(  # noqa: PLR0917
     weight: Weight = None,
     lengths: HowLong = "learnt",
     price: Price = None,
+    groups: GroupFile = None,
+    autoscale: Autoscale = False,
     plot: PlotFile = None,
 ) -> None:
     """Replay recorded work with the live scheduler: as it was, and what if.
@@ -98,6 +103,7 @@ def simulate(  # noqa: PLR0917
     Example:
       lepton simulate --last 7d --add-nodes 2xh100
       lepton simulate --trace sacct.txt --nodes 50xa100 --policy ageing_tau=1h
+      lepton simulate --last 7d --autoscale
       lepton simulate --last 7d --quota vision=4xh100,cpu=200 --limit speech=8xh100
     """
     if bool(trace) == bool(last):
@@ -109,7 +115,8 @@ def simulate(  # noqa: PLR0917
     telling = _telling(lengths)
     fleet = _fleet(session, nodes)
     shares = _shares(quota or (), limit or (), weight or ())
-    changes = _Changes(add_nodes, read_pairs("--policy", policy or ()), restart, shares)
+    scaled = groups_of(session, groups, autoscale=autoscale)
+    changes = _Changes(add_nodes, read_pairs("--policy", policy or ()), restart, shares, scaled)
     span = _span("--last", last) if last else timedelta(0)
     specs = _specs(session) if last else {}
     work = _history(session, (last, span), specs) if last else _recorded(trace, form, fleet)
@@ -136,9 +143,11 @@ def _show(session: Session, work: Trace, played: Sequence[Played]) -> None:
     from lepton_ai.simulation.compare import recorded_of
 
     if session.is_json:
-        print_json(simulate_print.as_plain(work, recorded_of(work), [one.figures for one in played]))
+        plain = simulate_print.as_plain(work, recorded_of(work), [one.figures for one in played])
+        print_json({**plain, "groups": [list(one.groups) for one in played]})
     else:
         simulate_print.show(work, recorded_of(work), played)
+        show_groups(played[-1].groups)
 
 
 def _telling(word: str) -> Telling:
@@ -257,7 +266,7 @@ def _scenarios(
         restart = Restart(_span("--restart", changes.restart).total_seconds()) if changes.restart else None
         policy = changed(Policy(), changes.policy)
         prices = priced(nodes, fleet.prices, kinds)
-        found.append(Scenario(WHAT_IF, nodes, policy, prices, restart, projects.what_if))
+        found.append(Scenario(WHAT_IF, nodes, policy, prices, restart, projects.what_if, changes.groups))
     return found
 
 

@@ -12,7 +12,7 @@ from lepton_ai.kernel.change import Change, Note, create, delete, update
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
 from lepton_ai.types.base import AnyObject, Metadata, Reason
 from lepton_ai.types.identity import Token, TokenSpec, User
-from lepton_ai.types.membership import JoinRequest, Member, MemberSpec, Versions, node_user
+from lepton_ai.types.membership import JOINING_USER, JoinRequest, Member, MemberSpec, Versions, node_user
 from lepton_ai.types.node import Node, NodeState, NodeStatus
 
 # Certificates hold from five minutes before they are made: a node whose clock is further behind would refuse its own.
@@ -54,6 +54,21 @@ def check_name(request: JoinRequest, node: Node | None, user: User | None, holde
             f"The address {request.address} is that of node {holder.name!r}.",
             hint=f"One machine is one node. If it left without a word: lepton node remove {holder.name}",
         )
+
+
+def invited(
+    name: str, sha256: str, expires_at: datetime, sentence: str, new_id: Callable[[str], str]
+) -> Sequence[Change]:
+    """Return the changes that make a join token, and then the user for whom it speaks, who may exist already."""
+
+    def about(kind: str, called: str) -> Metadata:
+        return Metadata(id=new_id(kind), name=called, project=PLATFORM_PROJECT)
+
+    spec = TokenSpec(user=JOINING_USER, expires_at=expires_at, sha256=sha256)
+    token = Token(metadata=about(Token.KIND, name), spec=spec)
+    user = User(metadata=about(User.KIND, JOINING_USER))
+    made = Note("created", "Made for machines that join; it has no role.")
+    return [create(token, Note("created", sentence)), create(user, made)]
 
 
 @dataclass(frozen=True, slots=True)

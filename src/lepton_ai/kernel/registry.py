@@ -11,7 +11,9 @@ from typing import Any, Protocol, TypeVar
 from lepton_ai.kernel.clock import Clock
 from lepton_ai.kernel.data_plane import DataPlane
 from lepton_ai.kernel.decision import Decision
+from lepton_ai.kernel.node_providers import Members
 from lepton_ai.kernel.object_stores import ObjectStores
+from lepton_ai.kernel.scheduling.snapshot import Plan, Snapshot
 from lepton_ai.settings import Settings
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.task import Task
@@ -66,6 +68,8 @@ class Door:
     data_plane: DataPlane
     object_stores: ObjectStores
     wake: Callable[[str], None]
+    queue: Callable[[], tuple[Snapshot, Plan] | None] = lambda: None  # the newest snapshot, and what was planned on it
+    members: Members | None = None  # who may join; None where this is one machine
 
 
 class Desk(Protocol):
@@ -97,6 +101,7 @@ class Service:
     kinds: tuple[type[AnyObject], ...]
     open: Callable[[Door], OpenService]
     admit: Admit = admit_anything
+    in_project: bool = True  # its objects belong to projects; otherwise to the platform, like nodes
     has_tasks: bool = True  # its objects run as tasks, which have logs and can be explained
     name_stem: Callable[[AnyObject], str] = lambda thing: thing.KIND  # for objects that the user did not name
 

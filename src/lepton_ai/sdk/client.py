@@ -22,6 +22,7 @@ from lepton_ai.sdk.identities import Nodes, Projects, Secrets, Tokens, Users
 from lepton_ai.sdk.job_handle import JobHandle
 from lepton_ai.sdk.jobs import Jobs
 from lepton_ai.sdk.listing import Listing
+from lepton_ai.sdk.node_groups import NodeGroups
 from lepton_ai.sdk.profiles import Target, resolve
 from lepton_ai.sdk.profiling import profile
 from lepton_ai.sdk.task_request import JobOptions, TaskRequest, check_options
@@ -67,6 +68,7 @@ class LeptonAI:
         self.buckets = Buckets(connection, project)
         self.secrets = Secrets(connection, project)
         self.nodes = Nodes(connection)
+        self.node_groups = NodeGroups(connection)
         self.tokens = Tokens(connection)
         self.users = Users(connection)
         self.projects = Projects(connection)

@@ -12,9 +12,10 @@ import numpy as np
 from lepton_ai.errors import InvalidInput
 from lepton_ai.kernel.scheduling.demand import is_kind
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Policy, ProjectView, Restart
-from lepton_ai.simulation.engine import Outcome, Rules, replay
+from lepton_ai.simulation.autoscale import GroupFigures, GrowingScheduler, ImaginedGroup, figures_of_groups
+from lepton_ai.simulation.engine import EPOCH, Outcome, Rules, replay
 from lepton_ai.simulation.figures import Figures, Setting, figures_of
-from lepton_ai.simulation.told import Lengths, told
+from lepton_ai.simulation.told import Lengths, Told, told
 from lepton_ai.simulation.trace import Trace
 from lepton_ai.simulation.waits import Waits, waits_of
 from lepton_ai.types.base import Model
@@ -37,6 +38,7 @@ class Scenario:
     prices: Mapping[str, float]
     restart: Restart | None = None
     projects: tuple[ProjectView, ...] = ()
+    groups: tuple[ImaginedGroup, ...] = ()  # whose nodes come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Played(NamedTuple):
 
     outcome: Outcome
     figures: Figures
+    groups: tuple[GroupFigures, ...] = ()
 
 
 class Recorded(Model):
@@ -66,9 +69,22 @@ class Recorded(Model):
 def play(trace: Trace, scenario: Scenario, telling: Telling, rules: Rules) -> Played:
     """Replay `trace` under `scenario`. Same input, same figures."""
     using = replace(rules, policy=scenario.policy, restart=scenario.restart, projects=scenario.projects)
-    outcome = replay(trace, scenario.nodes, told(telling.lengths, telling.sigma), using)
     setting = Setting(scenario.name, scenario.policy, scenario.prices, scenario.projects)
+    if scenario.groups:
+        return _play_growing(trace, scenario, told(telling.lengths, telling.sigma), using)
+    outcome = replay(trace, scenario.nodes, told(telling.lengths, telling.sigma), using)
     return Played(outcome, figures_of(outcome, setting))
+
+
+def _play_growing(trace: Trace, scenario: Scenario, knows: Told, rules: Rules) -> Played:
+    """Replay on nodes that come and go. What was there at any time is in the outcome, with what it cost by group."""
+    scheduler = GrowingScheduler(scenario.nodes, scenario.groups, trace.began or EPOCH, scenario.policy)
+    outcome = replay(trace, scenario.nodes, knows, replace(rules, alarm=scheduler.alarm), scheduler)
+    scheduler.finish(max([*outcome.ends.values(), *(life.gone for life in scheduler.lives)], default=0.0))
+    nodes = (*scenario.nodes, *(life.node for life in scheduler.lives))
+    outcome = replace(outcome, nodes=tuple(sorted(nodes, key=lambda node: node.name)))
+    setting = Setting(scenario.name, scenario.policy, scenario.prices, scenario.projects)
+    return Played(outcome, figures_of(outcome, setting), figures_of_groups(scenario.groups, scheduler.lives))
 
 
 def recorded_of(trace: Trace) -> Recorded | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -46,13 +46,14 @@ class Rules:
     `rhythm_seconds`; and if BACKLOG tasks wait, plans are that far apart altogether. With 0 there is a plan at each
     moment at which something changes; None chooses it by the length of the trace. With a `restart` every task but
     services may be preempted, and pays it; without one, only those that say so. `projects` share the nodes by their
-    bounds; without any the queue is one.
+    bounds; without any the queue is one. `alarm` tells when to plan though no task begins or ends.
     """
 
     policy: Policy = field(default_factory=Policy)
     rhythm_seconds: float | None = None
     restart: Restart | None = None
     projects: tuple[ProjectView, ...] = ()
+    alarm: Callable[[], float] = lambda: math.inf
 
     def rhythm(self, trace: Trace) -> float:
         """Return the rhythm: a ten-thousandth of a trace of more than 5,000 tasks, such as two minutes of two weeks."""
@@ -139,12 +140,12 @@ class _Play:
     def run(self) -> None:
         """Play until nothing is left that could ever end."""
         now = 0.0
-        while (upcoming := self._next()) <= HORIZON_SECONDS:
+        while (upcoming := min(self._next(), self._rules.alarm())) <= HORIZON_SECONDS:
             now = max(min(upcoming, self._again(now)), self._earliest(now))
             while (upcoming := self._next()) <= now:
                 self._happen(upcoming)
                 self._happened = upcoming
-            if self._waiting:  # or else there is nothing to decide
+            if self._waiting or self._rules.alarm() <= now:  # or else there is nothing to decide
                 self._carry_out(self._plan(now), now)
             if self._waiting and math.isinf(self._next()):
                 # Nothing runs and nothing comes: whoever is not started now never is.

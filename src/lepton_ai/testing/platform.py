@@ -29,10 +29,11 @@ from lepton_ai.types.base import AnyObject
 from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.event import AuditRecord
 from lepton_ai.types.identity import Project, Secret, Token, User
+from lepton_ai.types.membership import Member
 from lepton_ai.types.node import Node
 from lepton_ai.types.task import Task
 
-KERNEL_KINDS: tuple[type[AnyObject], ...] = (Task, Node, Project, User, Token, Secret, EstimateRecord)
+KERNEL_KINDS: tuple[type[AnyObject], ...] = (Task, Node, Member, Project, User, Token, Secret, EstimateRecord)
 SETTINGS = Settings(home=Path("/nowhere"), memory_reserved_bytes=0)
 
 
@@ -84,7 +85,7 @@ class Core:
 
     def use(self, services: Sequence[Service], data_plane: DataPlane) -> None:
         """Open the services and give them to the loop."""
-        door = Door(SETTINGS, self._clock, data_plane, FakeObjectStores(), self.loop.wake)
+        door = Door(SETTINGS, self._clock, data_plane, FakeObjectStores(), self.loop.wake, lambda: self.placing.last)
         self.opened = {service.name: service.open(door) for service in services}
         self.loop.use({kind.KIND: self.opened[service.name] for service in services for kind in service.kinds})
 

@@ -60,6 +60,7 @@ OPERATIONS: Mapping[str, Permission] = {
     **_kind("node", _SEE_ANYWHERE, _RUN_PLATFORM, "update drain invite remove"),
     **{f"node.{verb}": _BY_ITSELF for verb in ("join", "renew", "leave")},
     "node.report": _BY_ITSELF._replace(changes=False),
+    **_kind("nodegroup", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),
     **_kind("user", _SEE_PLATFORM, _RUN_PLATFORM, "create update delete"),
     **_kind("token", _SEE_PLATFORM, _RUN_PLATFORM, "create delete"),
     # Everybody may ask, and is shown the projects in which they hold a role. What happened there: event.list.

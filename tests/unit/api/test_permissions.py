@@ -77,6 +77,13 @@ node.join admin node changes
 node.renew admin node changes
 node.leave admin node changes
 node.report admin node sees
+nodegroup.get admin platform sees
+nodegroup.list admin platform sees
+nodegroup.watch admin platform sees
+nodegroup.events admin platform sees
+nodegroup.create admin platform changes
+nodegroup.update admin platform changes
+nodegroup.delete admin platform changes
 project.get viewer anywhere sees
 project.list viewer anywhere sees
 project.watch viewer anywhere sees

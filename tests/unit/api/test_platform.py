@@ -23,7 +23,7 @@ def test_the_status_says_what_runs(platform: Platform) -> None:
     assert status["core"]["started_at"].startswith("2026-01-02T03:04:05.")
     assert status["data_plane"] == {"state": "ready", "detail": ""}
     assert status["counts"] == {"nodes": 1, "tasks_waiting": 1, "tasks_running": 1}
-    assert (status["database"], status["services"]) == ("sqlite", ["endpoints", "jobs", "storage"])
+    assert (status["database"], status["services"]) == ("sqlite", ["endpoints", "jobs", "nodegroups", "storage"])
 
 
 def test_resources_show_what_is_held(platform: Platform) -> None:

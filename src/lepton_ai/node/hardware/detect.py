@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lepton_ai.errors import InvalidInput
 from lepton_ai.node.hardware.cgroup import memory_ceiling
 from lepton_ai.node.hardware.cpu import read_cpu
 from lepton_ai.node.hardware.detector import Detection, Detector
 from lepton_ai.node.hardware.disks import read_disks
 from lepton_ai.node.hardware.plugins import load_detectors
 from lepton_ai.node.hardware.probe import Probe, SystemProbe
-from lepton_ai.node.hardware.simulated import simulated_devices
+from lepton_ai.node.hardware.simulated import VENDOR, simulated_devices
 from lepton_ai.settings import default_home, load_settings
 from lepton_ai.types.node import Device, Hardware, UnprobedDevice
 
@@ -34,13 +35,13 @@ def detect_hardware(
 
     CPUs and memory are what this process may use: affinity, quota and the control group's limit are applied.
     `detectors` are the installed ones by default, `home` is the state folder whose disk is always listed and whose
-    configuration may declare simulated devices. Raises InvalidInput if that configuration cannot be read.
+    configuration may declare simulated devices.
     """
     deadline = time.monotonic() + limit_seconds
     probe = probe or SystemProbe(deadline)
     probe.pci()  # Read once here rather than by each detector's thread.
     found = _detect_all(load_detectors() if detectors is None else detectors, probe, deadline)
-    found.append(simulated_devices(_declared(home)))
+    found.append(_declared(home))
     cpu = read_cpu(probe)
     devices, doubles = _without_doubles([device for detection in found for device in detection.devices])
     return Hardware(
@@ -69,10 +70,14 @@ def read_memory(probe: Probe) -> int:
     return min(total, limit) if limit and total else total or limit
 
 
-def _declared(home: Path | None) -> str:
-    """Return what the configuration of this machine's state folder declares as simulated devices."""
+def _declared(home: Path | None) -> Detection:
+    """Return the simulated devices that the configuration of this machine's state folder declares."""
     environment = os.environ if home is None else {**os.environ, "LEPTON_HOME": str(home)}
-    return load_settings(environment).simulated_devices
+    try:
+        return simulated_devices(load_settings(environment).simulated_devices)
+    except InvalidInput as error:
+        lost = UnprobedDevice(vendor=VENDOR, where="the configuration", why=error.message, hint=error.hint)
+        return Detection(unprobed=(lost,))
 
 
 def _detect_all(detectors: Sequence[Detector], probe: Probe, deadline: float) -> list[Detection]:

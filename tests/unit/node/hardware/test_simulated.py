@@ -19,6 +19,12 @@ def test_the_configuration_of_the_state_folder_declares_them(tmp_path: Path) -> 
     assert "Simulated" in hardware.devices[0].model
 
 
+def test_a_configuration_that_cannot_be_read_is_told_of_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('simulated_devices = "many"\n')
+    (lost,) = detect_hardware([], home=tmp_path).unprobed
+    assert (lost.vendor, lost.why) == ("simulated", "simulated_devices must be a number and a size, not 'many'.")
+
+
 def test_nothing_is_declared_unless_somebody_does(tmp_path: Path) -> None:
     assert not detect_hardware([], home=tmp_path).devices
 

@@ -1,0 +1,1 @@
+"""Node providers: adapters to whoever makes machines, each a plugin of the group `lepton_ai.node_providers`."""
