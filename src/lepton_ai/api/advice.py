@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from lepton_ai.api import changes
 from lepton_ai.api.access import Access, GuardedRoute
@@ -24,6 +24,7 @@ from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snaps
 from lepton_ai.kernel.task_names import as_seen
 from lepton_ai.types.base import AnyObject, Label, Metadata, Model, Reason
 from lepton_ai.types.explanation import Explanation, Standing
+from lepton_ai.types.gang import whole_gang
 from lepton_ai.types.identity import Project
 from lepton_ai.types.job import ARRAY_MAX, COMMAND_WORDS_MAX, Job, JobSpec
 from lepton_ai.types.node import Node
@@ -45,9 +46,16 @@ class Trial(Model):
     function: Label = ""  # its name, as the label `function` of a job has it
     resources: Resources = Resources()
     replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
+    nodes: Annotated[int, Field(ge=0, le=GANG_MAX)] = 0
+    replicas_per_node: Annotated[int, Field(ge=0, le=GANG_MAX)] = 0
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
     max_cost: Money | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_replicas(cls, value: Any) -> Any:
+        return whole_gang(value) if isinstance(value, dict) else value
 
 
 class Question(Model):
@@ -271,6 +279,7 @@ def _task(gate: Access, spec: Trial) -> Task:
             program=Program(command=spec.command or ("function",)),
             resources=spec.resources,
             size=spec.replicas,
+            per_node=spec.replicas_per_node,
             priority=spec.priority,
             expected_duration=spec.expected_duration,
             max_cost=spec.max_cost,

@@ -158,7 +158,9 @@ def _resources(job: Job) -> str:
     from lepton_ai.types.quantity import format_bytes
 
     wanted = job.spec.resources
-    parts = [f"{job.spec.replicas} x" if job.spec.replicas > 1 else "", f"{wanted.cpu:g} CPU,"]
+    many = f"{job.spec.replicas} x" if job.spec.replicas > 1 else ""
+    over = f"{job.spec.nodes} nodes with {job.spec.replicas_per_node} x" if job.spec.nodes else ""
+    parts = [over or many, f"{wanted.cpu:g} CPU,"]
     parts.append(format_bytes(wanted.memory))
     if wanted.accelerator:
         asked = wanted.accelerator

@@ -20,6 +20,10 @@ Command = Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to r
 Name = Annotated[str, typer.Option(help="The job's name; one is made up without.", show_default=False)]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Print the name at once, do not follow.")]
 Replicas = Annotated[int, typer.Option(min=1, help="A gang of so many, which start together.")]
+Nodes = Annotated[int, typer.Option(min=0, help="A gang over exactly so many nodes; 0: wherever there is room.")]
+PerNode = Annotated[
+    int, typer.Option(min=0, help="With --nodes: replicas on each of them.  [default: 1]", show_default=False)
+]
 Array = Annotated[int, typer.Option(min=0, help="So many independent tasks; 0 for none.")]
 Priority = Annotated[int, typer.Option(min=0, max=100, help="0 to 100; more goes first.")]
 Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="End it after 90, 30m or 1h30m.")]
@@ -53,6 +57,8 @@ def run(
     name: Name = "",
     detach: Detach = False,
     replicas: Replicas = 1,
+    nodes: Nodes = 0,
+    replicas_per_node: PerNode = 0,
     array: Array = 0,
     cpu: options.Cpu = None,
     memory: options.Memory = None,
@@ -84,12 +90,14 @@ def run(
     \b
     Example:
       lepton run -- python train.py --epochs 5
+      lepton run --nodes 2 --replicas-per-node 4 --gpu 1 -- python train.py
       lepton run --detach --gpu 24GB..80GB:1 --name train -- python train.py
     """
     from lepton_ai.sdk.task_request import TaskRequest  # Late, for the sake of `lepton run --help`.
 
     wanted: JobOptions = {
-        "name": name, "replicas": replicas, "array": array, "priority": priority, "after": after or [],
+        "name": name, "replicas": replicas, "nodes": nodes, "replicas_per_node": replicas_per_node, "array": array,
+        "priority": priority, "after": after or [],
         "resources": options.resources_of(cpu, memory, gpu, accelerator, where),
         "timeout": timeout, "retries": retries or None,
         "checkpoint": _policy(checkpoint, checkpoint_marker), "grace": grace,

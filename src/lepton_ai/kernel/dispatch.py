@@ -102,6 +102,7 @@ def _rank_env(task: Task, allocation: Allocation) -> dict[str, str]:
         "LOCAL_RANK": str(here.index(allocation.rank)),
         "LOCAL_WORLD_SIZE": str(len(here)),
         "GROUP_RANK": str(nodes.index(allocation.node)),
+        "NODE_RANK": str(nodes.index(allocation.node)),
         "GROUP_WORLD_SIZE": str(len(nodes)),
         "MASTER_ADDR": task.status.master_address,
         "MASTER_PORT": str(task.status.master_port),

@@ -268,4 +268,6 @@ def demand_of(task: Task) -> Demand:
     resources = task.spec.resources
     where, limit = read_where(resources.where), task.spec.max_cost
     money = None if limit is None else limit - task.spec.earlier_cost
-    return Demand(resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size, where, money)
+    return Demand(
+        resources.cpu_milli, resources.memory, resources.accelerator, task.spec.size, where, money, task.spec.per_node
+    )

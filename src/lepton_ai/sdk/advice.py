@@ -27,7 +27,7 @@ from lepton_ai.types.resource_view import ResourceChoice, ResourceView
 TaskLike = TaskRequest | JobSpec | RemoteFunction[..., Any] | Callable[..., object] | str | Sequence[str]
 SECONDS_PER_UNIT_MIN = 1e-3  # what the platform tells apart
 REMEMBERED_MAX = 1000  # executions whose durations are known here
-_ASKED = ("resources", "replicas", "priority", "expected_duration", "max_cost")
+_ASKED = ("resources", "replicas", "nodes", "replicas_per_node", "priority", "expected_duration", "max_cost")
 
 
 class Advisor:

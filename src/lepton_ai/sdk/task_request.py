@@ -41,6 +41,8 @@ class JobOptions(TypedDict, total=False):
     resources: Resources | Mapping[str, object] | None
     replicas: int
     checkpoint: str | CheckpointPolicy | Mapping[str, object] | None
+    nodes: int
+    replicas_per_node: int
     array: int
     priority: int
     after: Sequence[str]
@@ -62,6 +64,7 @@ class TaskRequest:
     packed and travels along. `secrets` maps an environment variable to the name of a secret. `resources` are as in
     `{"cpu": 2, "memory": "4GB", "gpu": "24GB..80GB:1"}`. `retries` as a number counts ends with a bad exit code.
     `preemptible`, as in `{"resumes": True, "restart": "2m"}`, lets it be stopped to make room, and start again later.
+    `nodes` and `replicas_per_node` place a gang over exactly so many nodes, with as many replicas on each.
     `max_cost` is what all its attempts together may cost at the nodes' prices.
     `checkpoint` names the folder in the working directory of which the platform keeps each version that is complete.
     `due`, a moment or so long after submission, lets its weight rise as that comes near.
@@ -80,6 +83,8 @@ class TaskRequest:
     resources: Resources | Mapping[str, object] | None = field(default=None, kw_only=True)
     replicas: int = field(default=1, kw_only=True)
     checkpoint: str | CheckpointPolicy | Mapping[str, object] | None = field(default=None, kw_only=True)
+    nodes: int = field(default=0, kw_only=True)
+    replicas_per_node: int = field(default=0, kw_only=True)
     array: int = field(default=0, kw_only=True)
     priority: int | None = field(default=None, kw_only=True)
     after: Sequence[str] = field(default=(), kw_only=True)

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, field_validator, m
 
 from lepton_ai.types.base import Model, Name, Object, ObjectStatus, form
 from lepton_ai.types.checkpoint import DIRECTORY_VARIABLE, Checkpoint, CheckpointPolicy
+from lepton_ai.types.gang import whole_gang
 from lepton_ai.types.quantity import Due, Duration
 from lepton_ai.types.resources import Resources
 from lepton_ai.types.task import DEFAULT_GRACE, GANG_MAX, ExitKind, Money, Preemptible, Replica
@@ -81,7 +82,11 @@ class JobSpec(Model):
     bundle: Digest = ""  # the working directory
     requirements: Annotated[tuple[Word, ...], Field(max_length=1000)] = ()
     resources: Resources = Resources()
-    replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
+    replicas: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1  # with `nodes`: of all of them together
+    nodes: Annotated[int, Field(ge=0, le=GANG_MAX)] = (
+        0  # so many, each with as many replicas; 0: wherever there is room
+    )
+    replicas_per_node: Annotated[int, Field(ge=0, le=GANG_MAX)] = 0  # 0 without `nodes`
     array: Annotated[int, Field(ge=0, le=ARRAY_MAX)] = 0  # 0: no array
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
@@ -99,6 +104,11 @@ class JobSpec(Model):
     @classmethod
     def _folder_alone(cls, value: Any) -> Any:
         return {"folder": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_replicas(cls, value: Any) -> Any:
+        return whole_gang(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _one_program(self) -> JobSpec:

@@ -129,6 +129,7 @@ class TaskSpec(Model):
     program: Program
     resources: Resources = Resources()
     size: Annotated[int, Field(ge=1, le=GANG_MAX)] = 1
+    per_node: Annotated[int, Field(ge=0, le=GANG_MAX)] = 0  # exactly so many replicas on each node; 0: as they fit
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     expected_duration: Duration | None = None
     preemptible: Preemptible | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lepton_ai.backends.local_runtime.ports import is_free
 from lepton_ai.backends.local_runtime.preparation import Progress
 from lepton_ai.errors import InvalidInput, NotFound, TooLarge
 from lepton_ai.node.replica_folder import RESULT_BYTES_MAX
@@ -73,6 +75,22 @@ def test_gangs_meet_at_ports_of_their_own(machine: Machine) -> None:
     assert len(set(ports)) == 20
     with pytest.raises(NotFound, match="elsewhere"):
         machine.runtime.free_port("elsewhere")
+
+
+def test_the_ranks_of_a_gang_are_told_the_interface_of_their_node_unless_the_user_chose_one(machine: Machine) -> None:
+    order = order_of("a", "sh", "-c", "echo $NCCL_SOCKET_IFNAME $GLOO_SOCKET_IFNAME")
+    machine.runtime.start(replace(order, env={"NCCL_SOCKET_IFNAME": "ib0"}, gang=(order.allocation,) * 2))
+
+    machine.exit_of("a")
+    assert machine.log("a") == "ib0 lo\n"
+
+
+def test_a_gang_meets_at_a_port_that_is_free_at_every_address(machine: Machine) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        port = taken.getsockname()[1]
+        assert not is_free("", port)
+        assert is_free("127.0.0.1", port)
 
 
 def test_the_prepared_files_are_the_working_directory(make_machine: Callable[..., Machine]) -> None:

@@ -147,6 +147,30 @@ def test_wrong_usage_is_told_before_anything_is_sent(platform: FakePlatform, wor
     assert not platform.requests
 
 
+def test_a_gang_over_nodes_has_as_many_replicas_as_both_numbers_say(platform: FakePlatform) -> None:
+    platform.on("POST", JOBS, ok(job(), 201))
+    assert run(platform, "run", *HERE, "-d", "--nodes", "2", "--replicas-per-node", "3", "--", "x").exit_code == 0
+    (body,) = platform.bodies("POST", JOBS)
+    spec = body["spec"]
+    assert (spec["nodes"], spec["replicas_per_node"], spec["replicas"]) == (2, 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--replicas-per-node 2", "replicas_per_node is 2, but nothing says on how many nodes"),
+        ("--nodes 2 --replicas-per-node 2 --replicas 3", "nodes x replicas_per_node is 2 x 2 = 4, but replicas is 3"),
+        ("--nodes 4096 --replicas-per-node 2", "replicas: Input should be less than or equal to 4096"),
+    ],
+)
+def test_numbers_of_a_gang_that_contradict_one_another_are_refused(
+    platform: FakePlatform, words: str, told: str
+) -> None:
+    result = run(platform, "run", *HERE, "-d", *words.split(), "--", "x")
+    assert (result.exit_code, platform.bodies("POST", JOBS)) == (1, [])
+    assert told in result.stderr
+
+
 def test_a_wrong_due_moment_names_both_forms(platform: FakePlatform) -> None:
     result = run(platform, "run", *HERE, "--due", "yesterday", "--", "x")
     assert result.exit_code == 1

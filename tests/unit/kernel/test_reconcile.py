@@ -16,7 +16,7 @@ from lepton_ai.testing.runtime import FakeRuntime
 from lepton_ai.types.base import AnyObject
 from lepton_ai.types.job import Job, JobState
 from lepton_ai.types.node import Node, NodeState
-from lepton_ai.types.task import ExitKind, Replica, Task
+from lepton_ai.types.task import ExitKind, Replica, ReplicaState, Task
 from tests.unit.kernel.rig import RUNS_ON, Rig
 
 
@@ -73,6 +73,34 @@ def test_the_ranks_of_a_gang_meet_at_one_address() -> None:
     assert {order.env["MASTER_PORT"] for order in orders} == {str(rig.tasks(job)[0].status.master_port)}
     assert {order.env["WORLD_SIZE"] for order in orders} == {"2"}
     assert {order.gang for order in orders} == {rig.tasks(job)[0].status.allocations}
+
+
+def test_a_gang_over_nodes_is_numbered_as_torchrun_does() -> None:
+    rig = Rig(machine("node-1", threads=8), machine("node-2", threads=8))
+    rig.submit(nodes=2, replicas_per_node=2, command=RUNS_ON)
+    rig.work()
+    orders = [process.order for node in rig.runtime.fleet.values() for process in node.processes.values()]
+    names = ("RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "WORLD_SIZE")
+    assert sorted(tuple(order.env[name] for name in names) for order in orders) == [
+        ("0", "0", "0", "0", "2", "2", "4"),
+        ("1", "0", "0", "1", "2", "2", "4"),
+        ("2", "1", "1", "0", "2", "2", "4"),
+        ("3", "1", "1", "1", "2", "2", "4"),
+    ]
+    first = next(order for order in orders if order.env["RANK"] == "0")
+    (node,) = [node for node in rig.runtime.nodes() if node.name == first.allocation.node]
+    assert {order.env["MASTER_ADDR"] for order in orders} == {node.address}
+
+
+def test_a_gang_that_lost_a_rank_meets_anew_at_another_port_and_leaves_no_rank_behind() -> None:
+    rig = Rig(machine("node-1", threads=8), machine("node-2", threads=8))
+    fails_once = Behaviour(seconds=5, exit_code=1, bad_attempts=1, bad_rank=2).command()
+    job = rig.submit(nodes=2, replicas_per_node=2, command=fails_once, retries={"failed": 1})
+    rig.work(30)
+    first, second = sorted(rig.tasks(job), key=lambda task: task.spec.attempt)
+    assert first.status.master_port != second.status.master_port
+    assert rig.running() == []
+    assert {replica.state for task in (first, second) for replica in task.status.replicas} == {ReplicaState.EXITED}
 
 
 def test_a_gang_larger_than_the_machines_waits_with_a_reason_and_never_half_starts() -> None:

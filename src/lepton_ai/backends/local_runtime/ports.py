@@ -1,4 +1,4 @@
-"""Picks free loopback ports for replicas that listen."""
+"""Picks free ports for replicas that listen, and for gangs to meet at."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ class Ports:
 
     def take(self) -> int:
         """Return a port for one replica, until `give_back`; raises Unavailable."""
-        port = self._find()
+        port = self._find("127.0.0.1")
         self._held.add(port)
         return port
 
     def lend(self) -> int:
-        """Return a port that nobody gives back, and that no other caller soon gets; raises Unavailable."""
-        port = self._find()
+        """Return a port, free at all addresses of this machine, that nobody gives back; raises Unavailable.
+
+        No other caller soon gets it: the next attempt of a gang meets elsewhere than the one before.
+        """
+        port = self._find("")
         self._lent.append(port)
         return port
 
@@ -43,18 +46,19 @@ class Ports:
         """Count `port` as free again."""
         self._held.discard(port)
 
-    def _find(self) -> int:
+    def _find(self, address: str) -> int:
         for _ in range(TRIES):
             port = random.randint(FIRST, LAST)  # noqa: S311 - nothing depends on nobody guessing it
-            if port not in self._held and port not in self._lent and _is_free(port):
+            if port not in self._held and port not in self._lent and is_free(address, port):
                 return port
         raise Unavailable(f"{TRIES} ports between {FIRST} and {LAST} were all in use.", hint="Stop what holds them.")
 
 
-def _is_free(port: int) -> bool:
+def is_free(address: str, port: int) -> bool:
+    """Tell whether nothing listens on `port` at `address`; at any address of this machine, if that is empty."""
     with socket.socket() as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True

@@ -25,6 +25,7 @@ from lepton_ai.backends.local_runtime.spawn import Setting, build_launch, facts_
 from lepton_ai.errors import LeptonError, NotFound
 from lepton_ai.kernel.clock import Clock, SystemClock
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
+from lepton_ai.node.interface import interface_of
 from lepton_ai.node.limits import Ceiling, Limits, detect_limits
 from lepton_ai.node.log_reader import read_log
 from lepton_ai.node.replica_folder import Facts, ReplicaFolder
@@ -74,6 +75,7 @@ class LocalRuntime:
         self._limits = node.limits or detect_limits(folder)
         self._folders = Folders(folder.absolute())
         self._past_at_start = self._folders.past_ids()
+        self._interface = interface_of(node.address)
         self._workers = Workers("preparing")
         self._restoring = Workers("restoring")  # of their own: a checkpoint may take minutes, a bundle milliseconds
         self._roster = Roster(self._folders, self._clock, node.name, self._wake)
@@ -282,8 +284,9 @@ class LocalRuntime:
             port = self._roster.ports.take() if order.program.needs_port else 0
             plan = self._limits.plan(order.replica_id, ceiling)
             setting = Setting(
-                entry.folder.path, port, plan, prepared, bin_folder, self._log_bytes_max, self._node.leash
-            )
+                entry.folder.path, port, plan, prepared, bin_folder, self._log_bytes_max, self._node.leash,
+                self._interface,
+            )  # fmt: skip
             try:
                 spawned = spawn(build_launch(order, setting), entry.folder.path)
             except LeptonError:

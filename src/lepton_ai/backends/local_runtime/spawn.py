@@ -43,6 +43,7 @@ class Setting:
     bin_folder: Path | None  # of its virtual environment
     log_bytes_max: int
     leash: int = 0  # the process with which the replica ends, if there is one
+    interface: str = ""  # the network interface by which the other nodes reach this one
 
 
 def build_launch(order: ReplicaOrder, setting: Setting) -> Launch:
@@ -95,6 +96,7 @@ def build_environment(order: ReplicaOrder, setting: Setting) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TMPDIR": str(setting.folder / records.TEMPORARY),
         "PYTHONUNBUFFERED": "1",
+        **_interfaces(order, setting.interface),
         **order.env,
         **order.secrets,
         FOLDER_VARIABLE: str(setting.folder),
@@ -104,6 +106,11 @@ def build_environment(order: ReplicaOrder, setting: Setting) -> dict[str, str]:
     if setting.port:
         environment["PORT"] = str(setting.port)
     return _with_virtual_environment(environment, setting.bin_folder)
+
+
+def _interfaces(order: ReplicaOrder, interface: str) -> dict[str, str]:
+    """Return what keeps the ranks of a gang on the cluster's own network; left alone, each library picks one itself."""
+    return dict.fromkeys(("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"), interface) if order.gang and interface else {}
 
 
 def spawn(launch: Launch, folder: Path) -> Spawned:

@@ -76,7 +76,7 @@ def terms(task: WaitingTask, allocations: Iterable[Allocation], seconds: float, 
 def too_dear(task: WaitingTask, shape: Shape, fleet: Fleet) -> str:
     """Return why a task can start nowhere: what is left of its limit, and what the cheapest node would cost it."""
     costs, least, words, money = hourly(shape, fleet), math.inf, "", task.demand.money or 0.0
-    one = shape._replace(size=1)
+    one = shape.alone()
     for pool in pools_of(shape, fleet):
         able = rooms_of(one, fleet.cpu_total, fleet.memory_total, fleet.device_total, pool.eligible) * pool.nodes
         rows = np.flatnonzero(able)

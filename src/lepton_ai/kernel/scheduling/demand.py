@@ -23,7 +23,8 @@ class Shape(NamedTuple):
     """A demand as plain numbers: a queue of 10,000 tasks has few of them, and each is looked at once.
 
     Amounts are per replica, `size` replicas start together. `devices` is 0 where no accelerator is asked for; `where`
-    are the conditions that a node must meet, `ceilings` say by class what an hour of a replica may cost there.
+    are the conditions that a node must meet, `ceilings` say by class what an hour of a replica may cost there. Where
+    `per_node` is not 0, a node takes exactly so many replicas or none, and `size` is a multiple of it.
     """
 
     cpu_milli: int
@@ -36,6 +37,21 @@ class Shape(NamedTuple):
     device_memory_max: int = 0
     where: tuple[Condition, ...] = ()
     ceilings: tuple[tuple[str, float], ...] = ()
+    per_node: int = 0
+
+    def alone(self) -> Shape:
+        """Return the shape of one replica by itself."""
+        return self._replace(size=1, per_node=0)
+
+    def parcel(self) -> Shape:
+        """Return what must fit on one node together: one replica, or all that each node takes."""
+        each = max(self.per_node, 1)
+        amounts = self.cpu_milli * each, self.memory_bytes * each
+        return self.alone()._replace(cpu_milli=amounts[0], memory_bytes=amounts[1], devices=self.devices * each)
+
+    @property
+    def parcels(self) -> int:
+        return self.size // max(self.per_node, 1)
 
 
 class Option(NamedTuple):
@@ -48,20 +64,21 @@ class Option(NamedTuple):
 def shape_of(demand: Demand) -> Shape:
     """Return the numbers of `demand`; negative amounts count as none."""
     cpu, memory, size = max(demand.cpu_milli, 0), max(demand.memory_bytes, 0), max(demand.size, 1)
-    wanted = demand.accelerator
+    wanted, per_node = demand.accelerator, demand.per_node if size > 1 else 0
     if wanted is None:
-        return Shape(cpu, memory, size, where=demand.where)
+        return Shape(cpu, memory, size, where=demand.where, per_node=per_node)
     bounds = (wanted.memory_bytes_min, wanted.memory_bytes_max)
-    return Shape(cpu, memory, size, wanted.kind.lower(), wanted.count, wanted.share_milli, *bounds, demand.where)
+    device = (wanted.kind.lower(), wanted.count, wanted.share_milli, *bounds)
+    return Shape(cpu, memory, size, *device, demand.where, per_node=per_node)
 
 
 def numbers_of(demand: Demand) -> tuple[object, ...]:
     """Return what tells demands apart, as it was asked for; much cheaper than the shape, which is made once of each."""
     wanted = demand.accelerator
     if wanted is None:
-        return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where
+        return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where, demand.per_node
     device = (wanted.kind, wanted.count, wanted.share_milli, wanted.memory_bytes_min, wanted.memory_bytes_max)
-    return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where, device
+    return demand.cpu_milli, demand.memory_bytes, demand.size, demand.where, demand.per_node, device
 
 
 def is_kind(wanted: str, kind: str) -> bool:
@@ -117,22 +134,22 @@ def holds(shape: Shape, pool: Pool) -> bool:
 
 
 def room_on(shape: Shape, make: Make) -> int:
-    """Return how many replicas an empty machine holds, at most the whole gang."""
-    room = shape.size
+    """Return how many replicas an empty machine holds, at most what the gang may have there."""
+    room = shape.per_node or shape.size
     if shape.cpu_milli:
         room = min(room, make.cpu_milli // shape.cpu_milli)
     if shape.memory_bytes:
         room = min(room, make.memory_bytes // shape.memory_bytes)
     if shape.devices:
         room = min(room, sum(milli // shape.share_milli for milli in make.devices) // shape.devices)
-    return room
+    return 0 if room < shape.per_node else room
 
 
 def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bools | None) -> Ints:
-    """Return how many replicas of `shape` fit on each row of free amounts, at most its whole gang."""
+    """Return how many replicas of `shape` fit on each row of free amounts, at most what it may have there."""
     if shape.size == 1:
         return _has_room(shape, cpu, memory, devices, eligible).astype(np.int64)
-    rooms = np.full(len(cpu), shape.size, dtype=np.int64)
+    rooms = np.full(len(cpu), shape.per_node or shape.size, dtype=np.int64)
     if shape.cpu_milli:
         rooms = np.minimum(rooms, cpu // shape.cpu_milli)
     if shape.memory_bytes:
@@ -140,6 +157,8 @@ def rooms_of(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Boo
     if shape.devices and eligible is not None:
         slots = np.maximum(devices, 0) // shape.share_milli * eligible
         rooms = np.minimum(rooms, slots.sum(axis=1) // shape.devices)
+    if shape.per_node:
+        rooms[rooms < shape.per_node] = 0
     return np.maximum(rooms, 0)
 
 
@@ -151,7 +170,8 @@ def _has_room(shape: Shape, cpu: Ints, memory: Ints, devices: Ints, eligible: Bo
     if shape.memory_bytes:
         fits &= memory >= shape.memory_bytes
     if shape.devices and eligible is not None:
-        fits &= ((devices >= shape.share_milli) & eligible).sum(axis=1) >= shape.devices
+        # Several shares, which only the parcel of a gang asks for, may be of one device.
+        fits &= (np.maximum(devices, 0) // shape.share_milli * eligible).sum(axis=1) >= shape.devices
     return fits
 
 

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from lepton_ai.errors import NotFound
+from lepton_ai.kernel.scheduling.amounts import needs
 from lepton_ai.kernel.scheduling.demand import Option, Shape, is_kind, options_of, rooms_of
 from lepton_ai.kernel.scheduling.expectation import expectation_on
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ledger, Pool
 from lepton_ai.kernel.scheduling.groups import Groups
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
 from lepton_ai.kernel.scheduling.places import nodes_where
-from lepton_ai.kernel.scheduling.reasons import counted_lacks, needs, shortage
+from lepton_ai.kernel.scheduling.reasons import counted_lacks, shortage
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, RunningTask, Snapshot, Wait, WaitingTask
 from lepton_ai.kernel.scheduling.timeline import Timeline
 from lepton_ai.types.base import Reason
@@ -157,7 +158,7 @@ def _candidate(task: WaitingTask, shape: Shape, option: Option, world: _World) -
     best = rows[np.lexsort((rows, -world.free.cpu[rows], -rooms))][:BEST_NODES_MAX].tolist()
     by_row = dict(zip(rows.tolist(), rooms.tolist(), strict=True))
     opening = world.timeline.opening(shape, pool)
-    lacks = counted_lacks(shape, pool, world.free)
+    lacks = counted_lacks(shape.parcel(), pool, world.free)
     return Candidate(
         resource_class=pool.name,
         expected_seconds=expected.median,
@@ -180,7 +181,7 @@ def _verdict(shape: Shape, pool: Pool, world: _World, row: int, rooms: int) -> N
     if rooms:
         of = f" for {rooms} of {shape.size} replicas" if shape.size > 1 else ""
         return NodeVerdict(node=name, replicas=rooms, sentence=f"node {name} has room{of}: {needs(shape)}")
-    return NodeVerdict(node=name, replicas=0, sentence=shortage(shape, pool, world.fleet, world.free, row))
+    return NodeVerdict(node=name, replicas=0, sentence=shortage(shape.parcel(), pool, world.fleet, world.free, row))
 
 
 def _excluded(task: WaitingTask, world: _World) -> tuple[CountedReason, ...]:

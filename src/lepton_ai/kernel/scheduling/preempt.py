@@ -47,7 +47,7 @@ class Exchange(NamedTuple):
 
 
 class _Offer(NamedTuple):
-    """Room for one replica on one node: rows of the stakes that leave, what they lose, how long they would stay."""
+    """Room for one parcel on one node: rows of the stakes that leave, what they lose, how long they would stay."""
 
     cost: float
     left: float
@@ -143,8 +143,8 @@ class Victims:
             return None
         offers = self._offers(stakes, rows, cost, (shape, pool))
         offers.sort(key=lambda offer: (offer.rank, offer.rows))
-        taken = offers[: shape.size]
-        if len(taken) < shape.size:
+        taken = offers[: shape.parcels]
+        if len(taken) < shape.parcels:
             return None
         total, left = sum(offer.cost for offer in taken), max(offer.left for offer in taken)
         if wanted.weight * left <= self.policy.preemption_gain * total:
@@ -175,14 +175,14 @@ class Victims:
         return known
 
     def _offers(self, stakes: Stakes, rows: Ints, cost: Floats, want: tuple[Shape, Pool]) -> list[_Offer]:
-        """Return room for a replica each: where it is free, and where some have to go, on the most promising nodes."""
+        """Return room for a parcel each: where it is free, and where some have to go, on the most promising nodes."""
         shape, pool = want
         free = self._occupancy.free
-        one = shape._replace(size=1)
+        one = shape.parcel()
         offers: list[_Offer] = []
         if shape.size > 1:
             rooms = rooms_of(shape, free.cpu, free.memory, free.devices, pool.eligible) * pool.nodes
-            offers = [_Offer(0.0, 0.0, ())] * int(min(rooms.sum(), shape.size))
+            offers = [_Offer(0.0, 0.0, ())] * int(min(rooms.sum(), shape.size) // max(shape.per_node, 1))
             rows = rows[rooms[stakes.node[rows]] == 0]
         nodes, place = np.unique(stakes.node[rows], return_inverse=True)
         potential = free.cpu[nodes].copy(), free.memory[nodes].copy(), free.devices[nodes].copy()
@@ -209,7 +209,7 @@ class Victims:
         def has_room() -> bool:
             if cpu < shape.cpu_milli or memory < shape.memory_bytes:
                 return False
-            return eligible is None or int(((devices >= shape.share_milli) & eligible).sum()) >= shape.devices
+            return eligible is None or int((devices // shape.share_milli)[eligible].sum()) >= shape.devices
 
         given = np.maximum.reduce([
             stakes.devices[rows].sum(axis=1) / max(shape.devices * shape.share_milli, 1),

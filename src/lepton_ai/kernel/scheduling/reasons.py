@@ -8,8 +8,10 @@ from collections import Counter
 import numpy as np
 
 from lepton_ai.kernel.scheduling import places
+from lepton_ai.kernel.scheduling.amounts import cpus, devices, gang, needs
 from lepton_ai.kernel.scheduling.demand import MIG, Option, Shape, is_kind, rooms_of
 from lepton_ai.kernel.scheduling.fleet import Bools, Fleet, Ints, Ledger, Pool
+from lepton_ai.kernel.scheduling.gang_reasons import falls_short
 from lepton_ai.kernel.scheduling.snapshot import Refusal
 from lepton_ai.kernel.scheduling.timeline import Opening
 from lepton_ai.types.quantity import format_bytes
@@ -29,14 +31,6 @@ def in_words(seconds: float) -> str:
     if seconds < 172_800:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86_400:.0f} d" if seconds < 3e9 else "more than 90 years"
-
-
-def needs(shape: Shape) -> str:
-    """Return all that one replica asks for: "4 CPUs, 8.0 GB and 2 h100"."""
-    parts = [_cpus(shape.cpu_milli), format_bytes(shape.memory_bytes)]
-    if shape.devices:
-        parts.append(_devices(shape))
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def impossible(shape: Shape, options: tuple[Option, ...], fleet: Fleet) -> tuple[Refusal, str] | None:
@@ -67,10 +61,16 @@ def busy(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, opening: Opening 
     there = _there(shape, pool)
     if shape.size > 1:
         rooms = int(_rooms(shape, pool, free).sum())
-        text = f"{there}a gang of {_gang(shape)} has room for {min(rooms, shape.size - 1)} of {shape.size} replicas now"
+        text = f"{there}a gang of {gang(shape)} has room {_so_far(shape, rooms)} now"
         return f"{text}; {_next(opening, 'the rest is')}"
     node = opening.node if opening and pool.nodes[opening.node] else _closest(shape, pool, fleet, free)
     return f"{there}{shortage(shape, pool, fleet, free, node)}; {_next(opening, 'the next are')}"
+
+
+def _so_far(shape: Shape, rooms: int) -> str:
+    if shape.per_node:
+        return f"on {min(rooms // shape.per_node, shape.parcels - 1)} of {shape.parcels} nodes"
+    return f"for {min(rooms, shape.size - 1)} of {shape.size} replicas"
 
 
 def _there(shape: Shape, pool: Pool) -> str:
@@ -104,9 +104,9 @@ def shortage(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, node: int) ->
         columns = pool.columns[node]
         if shape.share_milli < WHOLE_DEVICE_MILLI:
             most = max((int(free.devices[node, c]) for c in columns), default=0)
-            return f"needs {_devices(shape)}; the emptiest on node {name} has {max(most, 0) / 1000:g} free"
+            return f"needs {devices(shape)}; the emptiest on node {name} has {max(most, 0) / 1000:g} free"
         slots = _free_slots(shape, pool, free, node)
-        return f"needs {_devices(shape)}; node {name} has {slots} of {len(columns)} free"
+        return f"needs {devices(shape)}; node {name} has {slots} of {len(columns)} free"
     if lack == "memory":
         have = format_bytes(max(int(free.memory[node]), 0))
         total = format_bytes(int(fleet.memory_total[node]))
@@ -114,7 +114,7 @@ def shortage(shape: Shape, pool: Pool, fleet: Fleet, free: Ledger, node: int) ->
         return f"{what}; node {name} has {have} of {total} free{_foreign(fleet, node)}"
     if lack == "cpu":
         have = f"{max(int(free.cpu[node]), 0) / 1000:g} of {int(fleet.cpu_total[node]) / 1000:g}"
-        return f"needs {_cpus(shape.cpu_milli)}; node {name} has {have} free"
+        return f"needs {cpus(shape.cpu_milli)}; node {name} has {have} free"
     return f"needs {needs(shape)}; node {name} has room that is kept for a task before it"
 
 
@@ -156,7 +156,7 @@ def _no_nodes(fleet: Fleet) -> str:
 
 
 def _no_such_device(shape: Shape, fleet: Fleet) -> str:
-    text = f"asks for {_devices(shape)}{_bounds(shape)}; there is none, only {_classes(fleet)}"
+    text = f"asks for {devices(shape)}{_bounds(shape)}; there is none, only {_classes(fleet)}"
     for one in shape.kind.split("|") if shape.kind else ():
         if any(is_kind(f"{one}-{MIG}", kind) for kind in fleet.device_kinds):
             text = f"{text}; parts of {one} are asked for as {one}-{MIG}"
@@ -169,46 +169,16 @@ def _too_large(shape: Shape, fleet: Fleet) -> str:
     most_cpu, most_memory = int(fleet.cpu_total[on].max()), int(fleet.memory_total[on].max())
     most_devices = int(_matching(shape, fleet)[on].sum(axis=1).max()) if shape.devices else 0
     if shape.devices > most_devices:
-        return f"needs {_devices(shape)} on one node; the most on one is {most_devices}{LARGER}"
+        return f"needs {devices(shape)} on one node; the most on one is {most_devices}{LARGER}"
     if shape.cpu_milli > most_cpu:
-        return f"needs {_cpus(shape.cpu_milli)} on one node; the largest has {most_cpu / 1000:g}{LARGER}"
+        return f"needs {cpus(shape.cpu_milli)} on one node; the largest has {most_cpu / 1000:g}{LARGER}"
     if shape.memory_bytes > most_memory:
         row = int(np.argmax(np.where(on, fleet.memory_total, -1)))
         have = f"{format_bytes(most_memory)}{_foreign(fleet, row)}"
         return f"needs {format_bytes(shape.memory_bytes)} of memory on one node; the largest has {have}{LARGER}"
-    return _too_large_together(shape, fleet, int(fleet.cpu_total[on].sum()))
-
-
-def _too_large_together(shape: Shape, fleet: Fleet, cpu_all: int) -> str:
     if shape.size == 1:
         return f"needs {needs(shape)} on one node; no node has all of it together{LARGER}"
-    text = f"a gang of {_gang(shape)}"
-    devices = int(_matching(shape, fleet).sum())
-    if shape.devices * shape.size > devices and shape.devices:
-        return f"{text} needs {shape.devices * shape.size}; there are {devices} in all{MORE}"
-    if shape.cpu_milli * shape.size > cpu_all:
-        wanted = f"{shape.cpu_milli * shape.size / 1000:g}"
-        return f"{text} needs {wanted}; there are {cpu_all / 1000:g} in all{MORE}"
-    return (
-        f"{text} with {format_bytes(shape.memory_bytes)} each does not fit on the nodes even when they are empty{MORE}"
-    )
-
-
-def _gang(shape: Shape) -> str:
-    return f"{shape.size} x {_devices(shape) if shape.devices else _cpus(shape.cpu_milli)}"
-
-
-def _cpus(cpu_milli: int) -> str:
-    return f"{cpu_milli / 1000:g} CPU{'' if cpu_milli == 1000 else 's'}"
-
-
-def _devices(shape: Shape) -> str:
-    kind = shape.kind or "accelerator" + ("s" if shape.devices > 1 else "")
-    return (
-        f"{shape.devices} {kind}"
-        if shape.share_milli == WHOLE_DEVICE_MILLI
-        else f"{shape.share_milli / 1000:g} of one {kind}"
-    )
+    return f"a gang of {gang(shape)} {falls_short(shape, fleet)}{MORE}"
 
 
 def _bounds(shape: Shape) -> str:

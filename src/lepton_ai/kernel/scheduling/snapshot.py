@@ -62,7 +62,8 @@ class NodeView:
 class Demand:
     """What each replica of a gang of `size` needs, on nodes that meet all conditions of `where` (in sorted order).
 
-    All of it together may still cost `money`; None sets no limit.
+    All of it together may still cost `money`; None sets no limit. With `per_node`, exactly so many replicas share each
+    node; 0 lets them lie as they fit.
     """
 
     cpu_milli: int
@@ -71,6 +72,7 @@ class Demand:
     size: int = 1
     where: tuple[Condition, ...] = ()
     money: float | None = None
+    per_node: int = 0
 
 
 @dataclass(frozen=True, slots=True)

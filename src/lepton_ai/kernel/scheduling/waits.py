@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from lepton_ai.kernel.scheduling.amounts import needs
 from lepton_ai.kernel.scheduling.costs import too_dear
 from lepton_ai.kernel.scheduling.groups import Choice, Group
 from lepton_ai.kernel.scheduling.occupancy import Ahead, Occupancy
-from lepton_ai.kernel.scheduling.reasons import busy, in_words, needs
+from lepton_ai.kernel.scheduling.reasons import busy, in_words
 from lepton_ai.kernel.scheduling.reserve import Reservation
 from lepton_ai.kernel.scheduling.share_reasons import Bars
 from lepton_ai.kernel.scheduling.snapshot import Refusal, Wait

@@ -45,6 +45,7 @@ def task_for(job: Job, index: int, last: Task | None, now: datetime) -> Task:
             ),
             resources=spec.resources,
             size=spec.replicas,
+            per_node=spec.replicas_per_node,
             priority=spec.priority,
             expected_duration=spec.expected_duration,
             preemptible=spec.preemptible,

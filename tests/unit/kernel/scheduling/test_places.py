@@ -52,7 +52,8 @@ def test_a_gang_stays_within_the_place() -> None:
     wait = wait_of(plan_of(nodes, [only(task("g", 4, size=3), "site=berlin")]), "g")
     assert (wait.refusal, wait.sentence) == (
         Refusal.TOO_LARGE,
-        "where site=berlin: a gang of 3 x 4 CPUs needs 12; there are 8 in all: it waits until nodes join",
+        "where site=berlin: a gang of 3 x 4 CPUs needs 12 CPUs; there are 8 CPUs in all (cpu-avx2): it waits until "
+        "nodes join",
     )
 
 

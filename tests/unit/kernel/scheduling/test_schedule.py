@@ -71,7 +71,10 @@ def test_a_gang_that_lacks_one_place_takes_none() -> None:
 def test_a_gang_larger_than_the_cluster_says_how_much_there_is() -> None:
     wait = wait_of(plan_of([node("a", 2)], [task("gang", 2, size=4)]), "gang")
     assert wait.refusal is Refusal.TOO_LARGE
-    assert wait.sentence == "a gang of 4 x 2 CPUs needs 8; there are 2 in all: it waits until nodes join"
+    assert (
+        wait.sentence
+        == "a gang of 4 x 2 CPUs needs 8 CPUs; there are 2 CPUs in all (cpu-avx2): it waits until nodes join"
+    )
     assert wait.expected_start is None
 
 

@@ -44,6 +44,8 @@ def test_gangs_start_whole_and_get_what_they_asked_for(snapshot: Snapshot, polic
         assert {(a.cpu_milli, a.memory_bytes) for a in placement.allocations} == {
             (demand.cpu_milli, demand.memory_bytes)
         }
+        on_nodes = set(Counter(a.node for a in placement.allocations).values())
+        assert on_nodes == {demand.per_node} or not demand.per_node
 
 
 @EXAMPLES

@@ -133,6 +133,11 @@ accelerators = st.none() | st.builds(
     st.sampled_from([1000, 1000, 250, 333, 500, 810]),
 )
 
+# How many replicas there are, and how many on each node.
+gangs = st.integers(1, 5).map(lambda size: (size, 0)) | st.tuples(st.integers(1, 3), st.integers(1, 3)).map(
+    lambda nodes_each: (nodes_each[0] * nodes_each[1], nodes_each[1])
+)
+
 odd_seconds = st.sampled_from([0.0, -1.0, float("nan"), float("inf"), 1e12]) | st.floats(0.1, 1e5)
 
 expectation_maps = st.dictionaries(
@@ -165,9 +170,9 @@ def clusters(draw: st.DrawFn) -> tuple[NodeView, ...]:
 def queues(draw: st.DrawFn) -> tuple[WaitingTask, ...]:
     tasks = []
     for row in range(draw(st.integers(0, 12))):
-        demand = Demand(
-            draw(st.integers(0, 9)) * 500, draw(st.integers(0, 8)) * GB, draw(accelerators), draw(st.integers(1, 5))
-        )
+        size, per_node = draw(gangs)
+        amounts = draw(st.integers(0, 9)) * 500, draw(st.integers(0, 8)) * GB
+        demand = Demand(*amounts, draw(accelerators), size, per_node=per_node)
         submitted = NOW - timedelta(seconds=draw(st.integers(-10, 200_000)))
         weight = draw(st.floats(0, 100) | st.sampled_from([float("nan"), -1.0, float("inf")]))
         expected, restart = draw(expectation_maps), draw(restarts)
