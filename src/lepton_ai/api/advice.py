@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from lepton_ai.api import changes
 from lepton_ai.api.access import Access, GuardedRoute
 from lepton_ai.api.coming import coming_for
+from lepton_ai.api.endings import ended
 from lepton_ai.api.kinds import Gate, collection_path
 from lepton_ai.api.openapi import Listing
 from lepton_ai.errors import Conflict, InvalidInput, NotFound
@@ -18,11 +19,10 @@ from lepton_ai.kernel.advice import classes, classes_for, place_on, rank_classes
 from lepton_ai.kernel.identifiers import new_id
 from lepton_ai.kernel.queue import weight_of
 from lepton_ai.kernel.scheduling.explain import explain
-from lepton_ai.kernel.scheduling.reasons import in_words
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import Placement, Plan, Refusal, Snapshot, Wait, WaitingTask
 from lepton_ai.kernel.task_names import as_seen
-from lepton_ai.types.base import AnyObject, Label, Metadata, Model, Reason
+from lepton_ai.types.base import AnyObject, Label, Metadata, Model
 from lepton_ai.types.explanation import Explanation, Standing
 from lepton_ai.types.gang import whole_gang
 from lepton_ai.types.identity import Project
@@ -207,7 +207,7 @@ def _results() -> APIRouter:
 def _explain(gate: Access, task: Task) -> Explanation:
     status = task.status
     if task.is_final():
-        return _ended(task)
+        return ended(task)
     snapshot = _snapshot(gate)
     if status.state is TaskState.WAITING:
         found = _told(task, explain(task.id, snapshot, schedule(snapshot, gate.core.placing.policy)))
@@ -222,34 +222,6 @@ def _told(task: Task, found: Explanation) -> Explanation:
     """Return an explanation as the task's own project may read it."""
     reason = found.reason.replace(sentence=as_seen(found.reason.sentence, task.project))
     return found.replace(name=task.spec.owner_name, reason=reason)
-
-
-def _ended(task: Task) -> Explanation:
-    """Tell how a task ended, and what was true when it was placed."""
-    status = task.status
-    took = _times(task)
-    placed = f" When it was placed: it {status.placement}." if status.placement else ""
-    return Explanation(
-        task_id=task.id,
-        name=task.spec.owner_name,
-        standing=Standing.ENDED,
-        reason=Reason(code=status.reason.code, sentence=f"{status.reason}{took}{placed}"),
-        nodes=tuple(sorted({allocation.node for allocation in status.allocations})),
-        resource_class=status.allocations[0].resource_class if status.allocations else "",
-        terms=status.terms,
-    )
-
-
-def _times(task: Task) -> str:
-    """Return how long a task waited and ran, beside what was expected; nothing if it never ran."""
-    status = task.status
-    if status.started_at is None or status.finished_at is None:
-        return ""
-    waited = (status.started_at - (status.submitted_at or status.started_at)).total_seconds()
-    ran = in_words((status.finished_at - status.started_at).total_seconds())
-    is_expected = status.expected_seconds and not task.spec.is_service
-    beside = f"; {in_words(status.expected_seconds)} were expected" if is_expected else ""
-    return f" It waited {in_words(waited)} and ran {ran}{beside}."
 
 
 def _snapshot(gate: Access) -> Snapshot:
