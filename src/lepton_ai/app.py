@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -22,20 +22,15 @@ from lepton_ai.api.application import create_api
 from lepton_ai.api.bell import Bell
 from lepton_ai.api.core import Core
 from lepton_ai.api.front import Front
+from lepton_ai.back_ends import build_door, build_runtime, build_stores
 from lepton_ai.backends.blobs import BlobStore
-from lepton_ai.backends.certificates import ensure_certificates
 from lepton_ai.backends.haproxy.door import HaproxyDoor
-from lepton_ai.backends.haproxy.place import socket_folder
-from lepton_ai.backends.haproxy.plane import HaproxyPlane
 from lepton_ai.backends.home import Home
-from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
-from lepton_ai.backends.object_stores.local import LocalStores
-from lepton_ai.backends.object_stores.seaweed.stores import SeaweedStores
 from lepton_ai.backends.ray_cluster.head import ClusterHead
 from lepton_ai.backends.ray_cluster.members import ClusterMembers
-from lepton_ai.backends.ray_cluster.opening import open_head, open_ray
+from lepton_ai.backends.ray_cluster.opening import open_head
 from lepton_ai.backends.uploads import ProjectUploads
-from lepton_ai.errors import InvalidInput, LeptonError
+from lepton_ai.errors import LeptonError
 from lepton_ai.kernel.auth import Gatekeeper
 from lepton_ai.kernel.bootstrap import bootstrap
 from lepton_ai.kernel.checkpoints.keeping import Keeper
@@ -45,7 +40,6 @@ from lepton_ai.kernel.estimates import Estimates
 from lepton_ai.kernel.fencing import OwnRuntime
 from lepton_ai.kernel.keyring import Keyring
 from lepton_ai.kernel.nodes import PLATFORM_PROJECT
-from lepton_ai.kernel.object_stores import ObjectStores
 from lepton_ai.kernel.placing import Placing
 from lepton_ai.kernel.queue import SnapshotBuilder
 from lepton_ai.kernel.reconcile import Loop, Parts
@@ -55,11 +49,6 @@ from lepton_ai.kernel.secret_box import SecretBox
 from lepton_ai.kernel.shutdown import stop_all_tasks
 from lepton_ai.kernel.store import Store
 from lepton_ai.leading import Leading, fenced, open_leading, open_store
-from lepton_ai.node.bundle import BundleCache
-from lepton_ai.node.environment import EnvironmentCache
-from lepton_ai.node.hardware import UseSampler, detect_hardware
-from lepton_ai.node.preparation import Preparer
-from lepton_ai.node.steady_use import SteadyUse
 from lepton_ai.serving.unread_body import CloseUnread
 from lepton_ai.settings import Settings, load_settings
 from lepton_ai.types.base import AnyObject
@@ -67,13 +56,11 @@ from lepton_ai.types.estimate import EstimateRecord
 from lepton_ai.types.identity import Project, Secret, Token, User
 from lepton_ai.types.membership import Member
 from lepton_ai.types.node import Node
-from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Task
 from lepton_ai.version import VERSION
 
 log = logging.getLogger(__name__)
 
-Held = Callable[[], Collection[Allocation]]  # what tasks hold now
 KERNEL_KINDS = (Task, Node, Member, Project, User, Token, Secret, EstimateRecord)
 EXIT_REFUSED = 3
 SHUTDOWN_SECONDS = 2  # what open streams get before they are cut; their clients resume
@@ -105,7 +92,7 @@ def main() -> int:
         settings = load_settings()
         home = Home(settings.home, settings.shared_folder)
         with home.locked():
-            leading = open_leading(settings, home, lambda: _build_door(settings, home, SystemClock()))
+            leading = open_leading(settings, home, lambda: build_door(settings, home, SystemClock()))
             if leading is None or leading.begin():
                 serve(build(settings, home, leading=leading), home, leading)
     except LeptonError as error:
@@ -122,10 +109,10 @@ def build(settings: Settings, home: Home, runtime: OwnRuntime | None = None, lea
     store = open_store(settings, leading, clock, (*KERNEL_KINDS, *_kinds_of(services)))
     bootstrap(store, clock, home.admin_token)
     box = SecretBox(home.secret_key)
-    object_stores = _build_stores(settings, home, clock)
+    object_stores = build_stores(settings, home, clock)
     cluster = open_head(settings, home, store) if settings.cluster_address else None
-    runtime = fenced(runtime or _build_runtime(settings, home, lambda: list(running.loop.held()), cluster), leading)
-    door = leading.door if leading else _build_door(settings, home, clock)
+    runtime = fenced(runtime or build_runtime(settings, home, lambda: list(running.loop.held()), cluster), leading)
+    door = leading.door if leading else build_door(settings, home, clock)
     estimates = Estimates(store)
     snapshots = SnapshotBuilder(settings, estimates.expect, estimates.remaining)
     placing = Placing(snapshots, Policy(), clock)
@@ -245,27 +232,6 @@ def _shut_down(running: Running, *, stop_replicas: bool) -> None:
             running.server.should_exit = True
 
 
-def _build_runtime(settings: Settings, home: Home, held: Held, cluster: ClusterHead | None) -> OwnRuntime:
-    if cluster is not None or settings.ray_address:
-        return open_ray(settings, home, held, cluster)
-    hardware = detect_hardware(home=settings.home)
-    sampler = SteadyUse(UseSampler(hardware))
-    blobs = BlobStore(home.blobs)
-    preparer = Preparer(blobs.open, BundleCache(home.bundles, blobs.open), EnvironmentCache(home.environments))
-    node = LocalNode(home.node_name(), hardware, sampler.sample)
-    return LocalRuntime(home.runtime, node, prepare=preparer.prepare, log_bytes_max=settings.log_bytes_max)
-
-
-def _build_stores(settings: Settings, home: Home, clock: SystemClock) -> ObjectStores:
-    if settings.storage == "local":
-        return LocalStores(home.objects)
-    if settings.storage == "seaweedfs":
-        return SeaweedStores(home.seaweed, socket_folder(settings.home), clock)
-    raise InvalidInput(
-        f"storage must be local or seaweedfs, not {settings.storage[:80]!r}.", hint="See: docs/concepts/bucket.md"
-    )
-
-
 def _unseal(store: Store, box: SecretBox, project: str, name: str) -> str:
     return box.open(store.find(Secret, project, name).spec.sealed, f"{project}/{name}")
 
@@ -274,13 +240,6 @@ def _open_keyring(home: Home, box: SecretBox, store: Store) -> Keyring:
     keyring = Keyring(home.keyring, box)
     keyring.settle(lambda project_id: store.look_up(Project, PLATFORM_PROJECT, project_id) is not None)
     return keyring
-
-
-def _build_door(settings: Settings, home: Home, clock: SystemClock) -> HaproxyDoor:
-    tls = ensure_certificates(home.tls, [settings.address], clock.now())
-    plane = HaproxyPlane(settings.home)
-    port = settings.port or home.kept_port()
-    return HaproxyDoor(plane, settings.address, port, tls.server_pem, socket_folder(settings.home) / "core.sock")
 
 
 def _kinds_of(services: Mapping[str, Service]) -> tuple[type[AnyObject], ...]:

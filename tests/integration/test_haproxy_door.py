@@ -20,7 +20,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def door(rig: Rig) -> HaproxyDoor:
     wanted = rig.desired
-    return HaproxyDoor(rig.plane, wanted.address, wanted.port, wanted.server_pem, wanted.core_socket)
+    return HaproxyDoor(rig.plane, wanted)
 
 
 def test_what_is_routed_after_the_end_starts_nothing(rig: Rig, door: HaproxyDoor) -> None:

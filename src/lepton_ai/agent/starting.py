@@ -14,6 +14,7 @@ import psutil
 
 from lepton_ai.agent.work import connect, keeper_of
 from lepton_ai.backends.ray_cluster.doors import Finding
+from lepton_ai.backends.ray_cluster.node_door import NodeDoorProcess
 from lepton_ai.backends.ray_cluster.place import ClusterPlace
 from lepton_ai.backends.ray_cluster.process import RayProcess, check_installed
 from lepton_ai.errors import Forbidden, NotFound, StorageFailed, TimedOut, Unauthenticated, Unavailable
@@ -68,6 +69,7 @@ def leave(place: ClusterPlace, *, now: bool) -> bool:
     Returns False if the core had removed it before. Raises Conflict while work runs here, unless `now`; and
     Unavailable if the core cannot be asked, unless `now`.
     """
+    address = place.recall().address
     was_known = _tell(place, now=now)
     agent = agent_of(place)
     if agent is not None:
@@ -75,6 +77,7 @@ def leave(place: ClusterPlace, *, now: bool) -> bool:
             agent.send_signal(signal.SIGTERM)
         _wait_for_end(agent)
     RayProcess(place).stop()
+    NodeDoorProcess(place, address).stop()
     for path in (place.joined, place.certificate, place.token, place.process):
         path.unlink(missing_ok=True)
     return was_known

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 
-from lepton_ai.backends.node_certificates import is_near_its_end, request_certificate
+from lepton_ai.backends.node_certificates import Holder, is_near_its_end, request_certificate
 from lepton_ai.backends.ray_cluster.command import node_command
 from lepton_ai.backends.ray_cluster.keeper import RayKeeper
+from lepton_ai.backends.ray_cluster.node_door import NodeDoorProcess
 from lepton_ai.backends.ray_cluster.place import ClusterPlace, Joined
 from lepton_ai.errors import Forbidden, LeptonError, NotFound, Unauthenticated
 from lepton_ai.kernel.clock import Clock
@@ -49,6 +50,8 @@ class Agent:
         self._joined = place.recall()
         self._keeper = keeper_of(place, self._joined, detect_hardware(home=place.home))
         self._connection = connect(place, self._joined)
+        self._holder = Holder(self._joined.name, self._joined.address)
+        self._door = NodeDoorProcess(place, self._joined.address)
 
     def run(self) -> None:
         """Work until the node is removed; then Ray is ended, and so is this."""
@@ -61,11 +64,19 @@ class Agent:
                 self._renew()
             if now >= next_report:
                 next_report = now + REPORT_SECONDS
+                self._keep_door()
                 if not self._report():
                     _log.warning("node_removed")
                     self._keeper.stop()
+                    self._door.stop()
                     return
             time.sleep(TICK_SECONDS)
+
+    def _keep_door(self) -> None:
+        try:
+            self._door.ensure()
+        except LeptonError as error:
+            _log.error("door_not_open error=%s", error)
 
     def _report(self) -> bool:
         """Tell the core whether Ray runs here; False if the core knows this node no more."""
@@ -86,7 +97,7 @@ class Agent:
 
     def _renew(self) -> None:
         """Ask for the next certificate in time; Ray's processes that start from then on use it (ADR 0019)."""
-        if not is_near_its_end(self._place.certificate, self._clock.now(), self._joined.address):
+        if not is_near_its_end(self._place.certificate, self._clock.now(), self._holder):
             return
         key, request = request_certificate(self._joined.name)
         path = f"/api/v1/cluster/nodes/{self._joined.name}/certificate"

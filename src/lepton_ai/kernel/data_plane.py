@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -16,6 +17,9 @@ class DataPlane(Protocol):
 
     def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
         """Return what was counted, by (project, name); nothing while the data plane does not answer."""
+
+    def tls(self) -> ssl.SSLContext:
+        """Return how the core speaks to the doors of nodes; raises Unavailable where there are none."""
 
     def url(self, project: str, name: str) -> str:
         """Return the address at which users reach the endpoint."""

@@ -54,6 +54,8 @@ def _status(observation: NodeObservation, now: datetime) -> NodeStatus:
     return NodeStatus(
         state=NodeState.READY,
         address=observation.address,
+        serving_address=observation.serving_address,
+        door=observation.door,
         hardware=observation.hardware,
         limits=observation.limits,
         last_seen_at=now,
@@ -61,10 +63,14 @@ def _status(observation: NodeObservation, now: datetime) -> NodeStatus:
 
 
 def _differs(status: NodeStatus, observation: NodeObservation) -> bool:
-    if status.hardware is None or (status.address, status.limits) != (observation.address, observation.limits):
+    if status.hardware is None or _place(status) != _place(observation):
         return True
     known, seen = status.hardware, observation.hardware
     return known is not seen and known != seen and _lasting(known) != _lasting(seen)
+
+
+def _place(seen: NodeStatus | NodeObservation) -> tuple[object, ...]:
+    return seen.address, seen.serving_address, seen.door, seen.limits
 
 
 def _lasting(hardware: Hardware) -> Hardware:

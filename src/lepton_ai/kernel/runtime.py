@@ -55,13 +55,18 @@ class ReplicaOrder:
 
 @dataclass(frozen=True, slots=True)
 class NodeObservation:
-    """One node as the runtime sees it now. A node that is missing from the observations is lost."""
+    """One node as the runtime sees it now. A node that is missing from the observations is lost.
+
+    `serving_address` and `door` are as in `NodeStatus`.
+    """
 
     name: str
     address: str
     hardware: Hardware
     use: NodeUse
     limits: str  # "cgroup-v1", "cgroup-v2" or "rlimit", with a remark where something does not hold
+    serving_address: str = ""
+    door: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from lepton_ai.errors import Unavailable
 from lepton_ai.services.endpoints.prober import Target
 from lepton_ai.types.bucket import StoreKind, StoreTarget
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, ServerFigures, TokenGrant
@@ -52,6 +54,9 @@ class FakeDataPlane:
             last_request_seconds_ago=self.last_request_seconds_ago.get(key),
             servers=servers,
         )
+
+    def tls(self) -> ssl.SSLContext:
+        raise Unavailable("No door of a node can be reached from here.")
 
     def url(self, project: str, name: str) -> str:
         return f"https://127.0.0.1:8443/endpoints/{project}/{name}/"

@@ -37,11 +37,33 @@ class HealthCheck(StrEnum):
     TCP = "tcp"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeDoor:
+    """The port of another node behind which its replicas are: TLS, both sides with certificates of the cluster."""
+
+    node: str
+    port: int
+
+    def __post_init__(self) -> None:
+        require(_SERVER_ID.fullmatch(self.node) is not None, "name of a node", self.node)
+        require(0 < self.port < 65536, f"door of node {self.node}", self.port)
+
+    def name_of(self, port: int) -> str:
+        """Return the server name by which a client asks for the replica on `port` there."""
+        return f"p{port}.{domain_of(self.node)}"
+
+
+def domain_of(node: str) -> str:
+    """Return the domain below which a node's certificate stands for every name."""
+    return f"{node}.node.lepton"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """One replica. `id` is never used again for another address; `address` is an IP address.
 
-    `health_path` counts where the endpoint's check is HTTP; an empty one leaves this replica without probes.
+    With a `door`, `port` is reached through that. `health_path` counts where the endpoint's check is HTTP; an empty one
+    leaves this replica without probes.
     """
 
     id: str
@@ -50,6 +72,7 @@ class Server:
     weight: int = 100
     state: ServerState = ServerState.READY
     health_path: str = "/"
+    door: NodeDoor | None = None
 
     def __post_init__(self) -> None:
         require(_SERVER_ID.fullmatch(self.id) is not None and self.id != ACTIVATOR, "server id", self.id)

@@ -104,10 +104,16 @@ class NodeSpec(Model):
 
 
 class NodeStatus(ObjectStatus):
-    """What a node is and does. `limits` names the mechanism that holds replicas to their resources."""
+    """What a node is and does. `limits` names the mechanism that holds replicas to their resources.
+
+    The core reaches a replica at `serving_address`, or `address` where that is empty; through the node's `door`, a port
+    of that address, where it has one (None: it needs none; 0: it is not open yet).
+    """
 
     state: NodeState = NodeState.READY
     address: str = ""
+    serving_address: str = ""
+    door: int | None = None
     hardware: Hardware | None = None
     limits: str = ""
     last_seen_at: AwareDatetime | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lepton_ai.backends.node_certificates import NodeCertificate, sign_request
+from lepton_ai.backends.node_certificates import Holder, NodeCertificate, sign_request
 from lepton_ai.errors import Unavailable
 from lepton_ai.kernel.roster import Roster
 from lepton_ai.kernel.runtime import LogChunk, NodeObservation, ReplicaOrder
@@ -150,6 +151,9 @@ class PaperPlane:
     def figures(self) -> Mapping[tuple[str, str], EndpointFigures]:
         return {}
 
+    def tls(self) -> ssl.SSLContext:
+        raise Unavailable("No door of a node can be reached from here.")
+
     def url(self, project: str, name: str) -> str:
         return f"https://test/endpoints/{project}/{name}"
 
@@ -174,7 +178,7 @@ class PaperCluster:
 
     def sign(self, request_pem: str, name: str, address: str) -> NodeCertificate:
         self._authority.mkdir(exist_ok=True)
-        return sign_request(self._authority, request_pem, name, address, self._clock.now())
+        return sign_request(self._authority, request_pem, Holder(name, address), self._clock.now())
 
     def call_back(self, address: str, call_back: CallBack) -> None:
         if address in self.unreachable:

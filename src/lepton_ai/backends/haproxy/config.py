@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from lepton_ai.backends.haproxy import problems, template
-from lepton_ai.backends.haproxy.desired import DataPlane
+from lepton_ai.backends.haproxy.desired import DataPlane, Peer
 from lepton_ai.types.data_plane import ACTIVATOR, EndpointRoute, HealthCheck, Server
 
 TOKENS = "tokens.map"  # `SHA256`, `SHA256:PROJECT` and `SHA256:*` to the epoch at which that ends
@@ -21,6 +22,7 @@ CONNECTIONS_MAX = 2000
 THREADS = 2
 # A reload leaves the old worker to end its requests; each holds about 10 MB, so not for ever.
 OLD_WORKER_TIMEOUT = "30m"
+_SPECIAL = re.compile(r"""[\\ #"']""")
 # How long a request for a sleeping endpoint may wait: a large model needs minutes to load.
 WAKE_TIMEOUT = "30m"
 
@@ -47,17 +49,24 @@ def render(desired: DataPlane, sockets: Sockets, certificate: str) -> Rendering:
     """Return the files for `desired`; `certificate` is the text of its PEM file, so that a new one means a reload."""
     routes = sorted(desired.endpoints, key=lambda route: route.backend)
     fixed = [template.FRONTEND.format(**_words(desired)), _activator(desired, sockets), template.ENDPOINT_DEFAULTS]
+    if desired.peer is not None:
+        fixed.append(template.PEER.format(tls=_tls_words(desired.peer)))
     bodies = [_backend(route, sockets) for route in routes]
     skeleton = "\n".join([_head(sockets, "structure"), *fixed, *bodies, certificate])
     structure = hashlib.sha256(skeleton.encode()).hexdigest()[:32]
-    full = (body + _server_lines(route) for body, route in zip(bodies, routes, strict=True))
+    full = (body + _server_lines(route, desired.peer) for body, route in zip(bodies, routes, strict=True))
     return Rendering("\n".join([_head(sockets, structure), *fixed, *full]), structure, _maps(desired))
 
 
-def server_words(route: EndpointRoute, server: Server) -> str:
+def server_words(route: EndpointRoute, server: Server, peer: Peer | None = None) -> str:
     """Return what follows a server's name, in the file as in the `add server` command, which takes no defaults."""
     address = f"[{server.address}]" if ":" in server.address else server.address
-    words = f"{address}:{server.port} weight {server.effective_weight} pool-purge-delay 2s"
+    door = server.door
+    port = server.port if door is None else door.port
+    words = f"{address}:{port} weight {server.effective_weight} pool-purge-delay 2s"
+    if door is not None and peer is not None:
+        name = door.name_of(server.port)
+        words += f" {_tls_words(peer)} sni str({name}) check-ssl check-sni {name}"
     if route.max_concurrency:
         words += f" maxconn {route.max_concurrency}"
     if is_checked(route, server):
@@ -129,9 +138,15 @@ def _backend(route: EndpointRoute, sockets: Sockets) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _server_lines(route: EndpointRoute) -> str:
+def _server_lines(route: EndpointRoute, peer: Peer | None) -> str:
     servers = sorted(route.servers, key=lambda server: server.id)
-    return "".join(f"    server {server.id} {server_words(route, server)}\n" for server in servers)
+    return "".join(f"    server {server.id} {server_words(route, server, peer)}\n" for server in servers)
+
+
+def _tls_words(peer: Peer) -> str:
+    # Not between quotes, which the command to add a server does not know.
+    authority, certificate = (_SPECIAL.sub(r"\\\g<0>", str(path)) for path in (peer.authority, peer.certificate))
+    return f"ssl verify required ca-file {authority} crt {certificate} alpn http/1.1"
 
 
 def _maps(desired: DataPlane) -> dict[str, Mapping[str, str]]:

@@ -15,11 +15,24 @@ _SOCKET_PATH = re.compile(r"/[A-Za-z0-9._+@~/-]{1,106}")  # unix(7): sun_path ho
 _FILE_PATH = re.compile(r"/[^\x00-\x1f\x7f']+")  # goes between single quotes, where nothing else is special
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """As whom HAProxy speaks to the doors of nodes: its certificate with key, and the authority that they have."""
+
+    certificate: Path
+    authority: Path
+
+    def __post_init__(self) -> None:
+        for path in (self.certificate, self.authority):
+            require(_FILE_PATH.fullmatch(str(path)) is not None, "path of the certificate", path)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlane:
     """Everything that HAProxy should do. `core_socket` is where the core's own API listens.
 
-    While the core `stands_by`, endpoints are served elsewhere, and each request for one is told so.
+    While the core `stands_by`, endpoints are served elsewhere, and each request for one is told so. Servers behind the
+    doors of nodes need a `peer`.
     """
 
     address: str
@@ -29,6 +42,7 @@ class DataPlane:
     endpoints: tuple[EndpointRoute, ...] = ()
     tokens: tuple[TokenGrant, ...] = ()
     stands_by: bool = False
+    peer: Peer | None = None
 
     def __post_init__(self) -> None:
         require(is_address(self.address), "address to listen on", self.address)

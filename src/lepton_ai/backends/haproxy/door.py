@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lepton_ai.backends.haproxy.desired import DataPlane
+from lepton_ai.backends.haproxy.desired import DataPlane, Peer
 from lepton_ai.backends.haproxy.plane import HaproxyPlane
 from lepton_ai.backends.process_end import await_end
-from lepton_ai.errors import LeptonError
+from lepton_ai.errors import LeptonError, StorageFailed, Unavailable
 from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, TokenGrant
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,10 @@ Wanted = tuple[tuple[EndpointRoute, ...], tuple[TokenGrant, ...]]
 class HaproxyDoor:
     """One HTTPS port for the core and every endpoint. Used by the loop's thread; figures may be asked from others."""
 
-    def __init__(self, plane: HaproxyPlane, address: str, port: int, server_pem: Path, core_socket: Path) -> None:
+    def __init__(self, plane: HaproxyPlane, base: DataPlane) -> None:
+        """`base` is what it serves without any endpoint; its `peer` counts from when its certificate is there."""
         self._plane = plane
-        self._base = DataPlane(address=address, port=port, server_pem=server_pem, core_socket=core_socket)
+        self._base = base
         self._applied: Wanted | None = None
         self._applied_at = 0.0
         self._wakes: list[Callable[[], None]] = []
@@ -62,6 +64,18 @@ class HaproxyDoor:
             return self._plane.figures()
         except LeptonError:
             return {}
+
+    def tls(self) -> ssl.SSLContext:
+        """Return how the core speaks to the doors of nodes; raises Unavailable where there are none."""
+        peer = self._peer()
+        if peer is None:
+            raise Unavailable("This core has no certificate for the doors of nodes.", hint="See: lepton up --cluster")
+        try:
+            context = ssl.create_default_context(cafile=str(peer.authority))
+            context.load_cert_chain(peer.certificate)
+        except (OSError, ssl.SSLError) as error:
+            raise StorageFailed(f"{peer.certificate} cannot be used: {error}.") from error
+        return context
 
     def url(self, project: str, name: str) -> str:
         """Return the address of an endpoint."""
@@ -106,13 +120,17 @@ class HaproxyDoor:
             return
         self._applied = None
         try:
-            self._plane.apply(replace(self._base, endpoints=wanted[0], tokens=wanted[1]))
+            self._plane.apply(replace(self._base, endpoints=wanted[0], tokens=wanted[1], peer=self._peer()))
         except LeptonError as error:
             self.trouble = str(error)
             raise
         self.trouble = ""
         self._applied, self._applied_at = wanted, time.monotonic()
         self._watch()
+
+    def _peer(self) -> Peer | None:
+        peer = self._base.peer
+        return peer if peer is not None and peer.certificate.exists() else None
 
     def _watch(self) -> None:
         pid = self._plane.pid()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lepton_ai.backends.haproxy import socket as runtime
 from lepton_ai.backends.haproxy.config import TOKENS, Rendering, Sockets, is_checked, render, server_words
-from lepton_ai.backends.haproxy.desired import DataPlane
+from lepton_ai.backends.haproxy.desired import DataPlane, Peer
 from lepton_ai.backends.haproxy.figures import EndpointKey, Row, Tally, WorkerRows
 from lepton_ai.backends.haproxy.place import Place, make_folder, replace_file, socket_folder
 from lepton_ai.backends.haproxy.process import HaproxyProcess
@@ -51,7 +51,7 @@ class HaproxyPlane:
         goes on serving then.
         """
         make_folder(self._place.folder)
-        rendering = render(desired, self._sockets(), _read_certificate(desired.server_pem))
+        rendering = render(desired, self._sockets(), _certificates(desired))
         is_running = self._process.is_running()
         if is_running:
             # A withdrawn token must not outlive a failure further down, such as a certificate that is refused.
@@ -123,7 +123,7 @@ class HaproxyPlane:
             running = found.get(route.backend, {})
             wanted = {server.id: server for server in route.servers}
             for server in route.servers:
-                commands = _commands_for(route, server, running.get(server.id))
+                commands = _commands_for(route, server, running.get(server.id), desired.peer)
                 runtime.send_all(self._place.stats_socket, commands)
             for name in running.keys() - wanted.keys():
                 self._remove(f"{route.backend}/{name}")
@@ -134,11 +134,11 @@ class HaproxyPlane:
         runtime.ask(self._place.stats_socket, f"del server {name}")
 
 
-def _commands_for(route: EndpointRoute, server: Server, row: Row | None) -> list[str]:
+def _commands_for(route: EndpointRoute, server: Server, row: Row | None, peer: Peer | None) -> list[str]:
     name = f"{route.backend}/{server.id}"
     if row is None:
         health = [f"enable health {name}"] if is_checked(route, server) else []
-        return [f"add server {name} {server_words(route, server)}", *health, f"enable server {name}"]
+        return [f"add server {name} {server_words(route, server, peer)}", *health, f"enable server {name}"]
     commands = []
     if row["weight"] != str(server.effective_weight):
         commands.append(f"set server {name} weight {server.effective_weight}")
@@ -151,6 +151,11 @@ def _commands_for(route: EndpointRoute, server: Server, row: Row | None) -> list
 
 def _map_text(entries: Mapping[str, str]) -> str:
     return "".join(f"{key} {value}\n" for key, value in entries.items())
+
+
+def _certificates(desired: DataPlane) -> str:
+    peer = [desired.peer.certificate, desired.peer.authority] if desired.peer is not None else []
+    return "".join(_read_certificate(path) for path in (desired.server_pem, *peer))
 
 
 def _read_certificate(path: Path) -> str:

@@ -103,6 +103,12 @@ backend waking from base
     server core unix@{core_socket} pool-purge-delay 2s
 """
 
+# A server that is added to a running HAProxy may use only those certificates that its file has named (ADR 0021).
+PEER = """\
+backend doors from base
+    server none 127.0.0.1:1 disabled {tls}
+"""
+
 # Cookies belong to the dashboard, which shares this origin: no replica may read or set them.
 ENDPOINT_DEFAULTS = """\
 defaults endpoint from base

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lepton_ai.backends.node_certificates import (
+    Holder,
     NodeCertificate,
     fingerprint_of_file,
     is_near_its_end,
@@ -108,7 +109,7 @@ class ClusterHead:
         return self._place.ensure_token()
 
     def sign(self, request_pem: str, name: str, address: str) -> NodeCertificate:
-        return sign_request(self._trust.folder, request_pem, name, address, self._trust.clock.now())
+        return self._sign(request_pem, Holder(name, address))
 
     def call_back(self, address: str, call_back: CallBack) -> None:
         """Connect to a machine that joins: Ray needs both ways, and only who holds the address can answer there."""
@@ -136,12 +137,16 @@ class ClusterHead:
                 self._anew()
             self._stop.wait(TICK_SECONDS)
 
+    def _sign(self, request_pem: str, holder: Holder) -> NodeCertificate:
+        return sign_request(self._trust.folder, request_pem, holder, self._trust.clock.now())
+
     def _renew(self) -> None:
         """Give the head a certificate if it has none for its address, or one that ends soon."""
-        if not is_near_its_end(self._place.certificate, self._trust.clock.now(), self._machine.address):
+        holder = Holder(self._machine.name, self._machine.address, is_core=True)
+        if not is_near_its_end(self._place.certificate, self._trust.clock.now(), holder):
             return
         key, request = request_certificate(self._machine.name)
-        signed = self.sign(request, self._machine.name, self._machine.address)
+        signed = self._sign(request, holder)
         self._place.keep_identity(key, signed.certificate, signed.authority)
 
 

@@ -78,6 +78,11 @@ class ClusterPlace:
         return self.home / HARDWARE_FILE
 
     @property
+    def door_port(self) -> Path:
+        """The port of this node's door, once that is open."""
+        return self.folder / "door.port"
+
+    @property
     def process(self) -> Path:
         return self.folder / "ray.json"
 

@@ -16,6 +16,8 @@ import ray
 
 from lepton_ai.backends.home import Home
 from lepton_ai.backends.local_runtime import LocalNode, LocalRuntime
+from lepton_ai.backends.ray_cluster.node_door import read_port
+from lepton_ai.backends.ray_cluster.place import ClusterPlace
 from lepton_ai.backends.ray_runtime.address import entry_environment
 from lepton_ai.backends.ray_runtime.amounts import HARDWARE_FILE
 from lepton_ai.backends.ray_runtime.inside import GROUP_VARIABLE, HOOK
@@ -50,6 +52,7 @@ class NodeAgent:
     def __init__(self, name: str, log_bytes_max: int) -> None:
         home = Home(default_home())
         hardware = _hardware_of(home)
+        self._place = ClusterPlace(home.folder)
         self._landing = Landing(home.folder / "fetched" / "checkpoints")
         self._blobs = NodeBlobs(home.folder / "fetched", home.blobs)
         preparer = Preparer(
@@ -72,7 +75,9 @@ class NodeAgent:
         with self._changed:
             self._changed.wait_for(lambda: (self._life, self._count) != (life, count), seconds)
             count = self._count
-        told = Told(self._life, count, self._runtime.nodes()[0], dict(self._runtime.replicas()))
+        # Where this is the core's own machine, it knows better.
+        node = replace(self._runtime.nodes()[0], door=read_port(self._place))
+        told = Told(self._life, count, node, dict(self._runtime.replicas()))
         self._end_with_raylet()
         return told
 

@@ -50,6 +50,8 @@ class Connection:
         with translated(f"Ray at {where.address}"):
             # Its own log handlers and the output of foreign workers are not the core's business.
             ray.init(address=where.address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
+            own = ray.get_runtime_context().get_node_id()
+            self.own_node = next((name for name, node in self.nodes().items() if node.ray_id == own), "")
 
     def nodes(self) -> Mapping[str, RayNode]:
         """Return the living nodes by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ from lepton_ai.types.resources import Allocation
 from lepton_ai.types.task import Replica, ReplicaState
 
 FIRST_NEWS_SECONDS = 30.0  # an agent starts in 1-2 s; a node that says nothing by then counts as lost
+LOOPBACK = "127.0.0.1"
 PLACES_KEPT = 10_000  # where replicas of the past are: 10,000 x 100 bytes
 _log = logging.getLogger(__name__)
 
@@ -104,7 +106,12 @@ class RayRuntime:
     def nodes(self) -> Sequence[NodeObservation]:
         with self._lock:
             told = list(self._told.values())
-        return [one.node for one in told if self._belongs(one.node.name)]
+        return [self._reached(one.node) for one in told if self._belongs(one.node.name)]
+
+    def _reached(self, node: NodeObservation) -> NodeObservation:
+        """Return the node as the core reaches its replicas: on its own machine by loopback."""
+        is_here = node.name == self._connection.own_node
+        return replace(node, serving_address=LOOPBACK, door=None) if is_here else node
 
     def free_port(self, node: str) -> int:
         """Return a port where a gang can meet; raises NotFound for an unknown node, Unavailable."""

@@ -60,9 +60,9 @@ class Activator:
 
     look: Callable[[str, str], Sleeper | None]
     wake: Callable[[Endpoint], None]
+    carrier: Carrier = field(default_factory=Carrier)
     _waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
     _carried: Counter[str] = field(default_factory=Counter)  # requests that each server has from here
-    _carrier: Carrier = field(default_factory=Carrier)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -85,7 +85,7 @@ class Activator:
                 if not isinstance(server, Server):
                     return server
                 with _one_more(self._carried, server.id):
-                    outcome = await self._carrier.carry(scope, errand.visitor, send, server)
+                    outcome = await self.carrier.carry(scope, errand.visitor, send, server)
                 errand.left_out[server.id] = time.monotonic() + LEFT_OUT_SECONDS
             if outcome is Outcome.DONE:
                 return None

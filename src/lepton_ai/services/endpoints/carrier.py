@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from lepton_ai.errors import LeptonError
 from lepton_ai.kernel.registry import Scope, Send
+from lepton_ai.services.endpoints.prober import no_doors
 from lepton_ai.services.endpoints.visitor import Left, Visitor
 from lepton_ai.types.data_plane import Server
 
@@ -28,37 +31,53 @@ class Outcome(StrEnum):
 
 
 class Carrier:
-    """Keeps one client, made when it is first needed."""
+    """Keeps a client for replicas here and one for those behind doors, to which `tls` is how to speak."""
 
-    def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None
+    def __init__(self, tls: Callable[[], ssl.SSLContext] = no_doors) -> None:
+        self._tls = tls
+        self._clients: dict[bool, httpx.AsyncClient] = {}  # by whether they are for doors
 
     async def carry(self, scope: Scope, visitor: Visitor, send: Send, server: Server) -> Outcome:
         """Send the request once."""
         import httpx  # 0.1 s, which every start of the core would pay: a tenth of the time until it is ready again.
 
-        if self._client is None:
-            # Connections are not kept: one that its replica closes in the moment of its use loses a request.
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-            timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
-            self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
+        try:
+            client = self._client_for(server)
+        except LeptonError:
+            return Outcome.UNREACHED
         has_body = _has_body(scope)
-        request = self._client.build_request(
+        request = client.build_request(
             scope["method"],
-            f"http://{server.address}:{server.port}{_target(scope)}",
+            f"{_origin(server)}{_target(scope)}",
             headers=passed_on(scope["headers"]),
             content=visitor.body() if has_body else None,
+            extensions={"sni_hostname": server.door.name_of(server.port)} if server.door else None,
         )
         try:
-            answer = await self._client.send(request, stream=True)
+            answer = await client.send(request, stream=True)
         except Left:
             return Outcome.DONE
         except (httpx.ConnectError, httpx.ConnectTimeout):
+            self._clients.pop(True, None)  # its certificate may be one from before a renewal
             return Outcome.UNREACHED
         except httpx.TransportError:
             return Outcome.DROPPED if scope["method"] in _REPEATABLE and not has_body else Outcome.BROKEN
         await _give(answer, send)
         return Outcome.DONE
+
+    def _client_for(self, server: Server) -> httpx.AsyncClient:
+        import httpx
+
+        is_behind_door = server.door is not None
+        if is_behind_door not in self._clients:
+            # Connections are not kept: one that its replica closes in the moment of its use loses a request.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
+            verify = self._tls() if is_behind_door else True
+            self._clients[is_behind_door] = httpx.AsyncClient(
+                timeout=timeout, limits=limits, trust_env=False, verify=verify
+            )
+        return self._clients[is_behind_door]
 
 
 def passed_on(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -80,6 +99,11 @@ async def _give(answer: httpx.Response, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
     finally:
         await answer.aclose()
+
+
+def _origin(server: Server) -> str:
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    return f"https://{host}:{server.door.port}" if server.door else f"http://{host}:{server.port}"
 
 
 def _target(scope: Scope) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote
 
+from lepton_ai.errors import LeptonError, Unavailable
+from lepton_ai.types.data_plane import NodeDoor
+
 PAUSE_SECONDS = 0.05  # between two rounds while something is not ready; nothing is asked otherwise
 TIMEOUT_SECONDS = 1.0  # for one question as a whole, however slowly the answer comes
+DOOR_SECONDS = 0.2  # in which a door hangs up if nobody listens behind it: a refusal on loopback takes no time
 ASKED_AT_ONCE = 16  # so many silent replicas hold up the others, and for one time-out
 STATUS_LINE_MAX = 1024  # bytes
 READY_BELOW = 500  # a server that refuses (401, 404) on its health path is there; one that fails (5xx) is not
@@ -23,13 +28,19 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One replica to ask. Without a path, accepting a connection counts as ready."""
+    """One replica to ask, through a `door` if it is behind one. Without a path, a connection that opens counts."""
 
     id: str
     address: str
     port: int
     path: str
     owner_id: str
+    door: NodeDoor | None = None
+
+
+def no_doors() -> ssl.SSLContext:
+    """Say that there is no way to a node's door; raises Unavailable."""
+    raise Unavailable("No door of a node can be reached from here.")
 
 
 class Probing(Protocol):
@@ -51,8 +62,9 @@ class Probing(Protocol):
 class Prober:
     """Asks replicas in threads of its own; once ready, a target is asked no more (the data plane watches it)."""
 
-    def __init__(self, wake: Callable[[str], None]) -> None:
+    def __init__(self, wake: Callable[[str], None], tls: Callable[[], ssl.SSLContext] = no_doors) -> None:
         self._wake = wake
+        self._tls = tls
         self._lock = threading.Lock()
         self._pending: dict[str, Target] = {}
         self._asking: set[str] = set()
@@ -109,7 +121,7 @@ class Prober:
 
     def _ask(self, target: Target) -> None:
         try:
-            if not self._closing and self._pending.get(target.id) == target and is_ready(target):
+            if not self._closing and self._pending.get(target.id) == target and is_ready(target, self._tls):
                 self._found(target)
         finally:
             with self._lock:
@@ -130,14 +142,27 @@ def rejoin(waiting: Mapping[str, Target], targets: Collection[Target]) -> list[T
     return sorted(targets, key=lambda target: turns.get(target.id, len(turns)))
 
 
-def is_ready(target: Target) -> bool:
+def is_ready(target: Target, tls: Callable[[], ssl.SSLContext] = no_doors) -> bool:
     """Ask once. No client library: their time-outs are for one read, and many reads may never come to an answer."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     try:
-        with socket.create_connection((target.address, target.port), TIMEOUT_SECONDS) as asked:
-            return not target.path or _answers(asked, target, deadline)
-    except OSError:
+        port = target.port if target.door is None else target.door.port
+        with socket.create_connection((target.address, port), TIMEOUT_SECONDS) as asked:
+            if target.door is None:
+                return not target.path or _answers(asked, target, deadline)
+            with tls().wrap_socket(asked, server_hostname=target.door.name_of(target.port)) as inside:
+                return _answers(inside, target, deadline) if target.path else _stays_open(inside)
+    except (OSError, LeptonError):
         return False
+
+
+def _stays_open(asked: ssl.SSLSocket) -> bool:
+    """Tell whether the replica behind a door took the connection: the door has opened its own before it knows."""
+    asked.settimeout(DOOR_SECONDS)
+    try:
+        return bool(asked.recv(1))
+    except TimeoutError:
+        return True
 
 
 def _answers(asked: socket.socket, target: Target, deadline: float) -> bool:

@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from lepton_ai.kernel.decision import Decision
 from lepton_ai.kernel.registry import AsgiApp, Door, View
 from lepton_ai.services.endpoints.activator import Activator, Sleeper
+from lepton_ai.services.endpoints.carrier import Carrier
 from lepton_ai.services.endpoints.decide import decide
 from lepton_ai.services.endpoints.fleet import Traffic
 from lepton_ai.services.endpoints.grants import grants
 from lepton_ai.services.endpoints.prober import Prober, Probing, Target
 from lepton_ai.services.endpoints.task import health_path
 from lepton_ai.types.base import AnyObject
-from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, HealthCheck, Server, ServerState
+from lepton_ai.types.data_plane import EndpointFigures, EndpointRoute, HealthCheck, NodeDoor, Server, ServerState
 from lepton_ai.types.endpoint import Endpoint
 from lepton_ai.types.identity import Token, User
-from lepton_ai.types.node import Node
+from lepton_ai.types.node import Node, NodeStatus
 from lepton_ai.types.task import Task, TaskState
 
 FIGURES_AGE = timedelta(milliseconds=50)  # within one pass the data plane is asked once
@@ -34,7 +35,7 @@ class Endpoints:
         self._wanted_until: dict[str, datetime] = {}
         self._awake_since: dict[str, datetime] = {}
         self._figures: tuple[datetime, Mapping[tuple[str, str], EndpointFigures]] | None = None
-        self._activator = Activator(look=self.look, wake=self.want)
+        self._activator = Activator(look=self.look, wake=self.want, carrier=Carrier(door.data_plane.tls))
         self._has_trusted = False
         self._asked_since: dict[str, datetime] = {}
 
@@ -55,8 +56,8 @@ class Endpoints:
     def apply(self, view: View, now: datetime) -> None:
         """Route requests to every replica that is ready, and let the tokens in that may call."""
         endpoints = sorted(view.all(Endpoint), key=lambda endpoint: endpoint.id)
-        addresses = {node.name: node.status.address for node in view.all(Node)}
-        reachable = {endpoint.id: _servers(endpoint, view.tasks_of(endpoint.id), addresses) for endpoint in endpoints}
+        nodes = {node.name: node.status for node in view.all(Node)}
+        reachable = {endpoint.id: _servers(endpoint, view.tasks_of(endpoint.id), nodes) for endpoint in endpoints}
         self._prober.watch([target for targets in reachable.values() for target, _ in targets])
         ready = self._ready(now)
         self._asked_since = {
@@ -133,7 +134,7 @@ class Endpoints:
         return self._figures[1]
 
 
-def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, str]) -> list[tuple[Target, Server]]:
+def _servers(endpoint: Endpoint, tasks: Sequence[Task], nodes: Mapping[str, NodeStatus]) -> list[tuple[Target, Server]]:
     """Return, for each replica that runs, how to probe it and how to reach it."""
     found = []
     path = health_path(endpoint.spec)
@@ -141,13 +142,15 @@ def _servers(endpoint: Endpoint, tasks: Sequence[Task], addresses: Mapping[str, 
         if task.status.state is not TaskState.RUNNING or task.spec.stop_requested or not task.status.replicas:
             continue
         replica = task.status.replicas[0]
-        address = addresses.get(replica.node, "")
+        node = nodes.get(replica.node, NodeStatus())
+        address = node.serving_address or node.address
         port = replica.port or endpoint.spec.port
-        if not port or not address:
+        if not port or not address or node.door == 0:
             continue  # Not known yet; the data plane would refuse the whole of what it is told.
         state = ServerState.READY if task.spec.drain_requested_at is None else ServerState.DRAIN
-        server = Server(id=task.id, address=address, port=port, state=state, health_path=path or "/")
-        found.append((Target(task.id, address, port, path, endpoint.id), server))
+        door = NodeDoor(replica.node, node.door) if node.door else None
+        server = Server(id=task.id, address=address, port=port, state=state, health_path=path or "/", door=door)
+        found.append((Target(task.id, address, port, path, endpoint.id, door), server))
     return found
 
 
@@ -167,4 +170,4 @@ def _usable(servers: Sequence[Server]) -> tuple[Server, ...]:
 
 def open_endpoints(door: Door) -> Endpoints:
     """Return the service at work."""
-    return Endpoints(door, Prober(door.wake))
+    return Endpoints(door, Prober(door.wake, door.data_plane.tls))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from lepton_ai.backends.haproxy import DataPlane
 from lepton_ai.backends.haproxy.config import HEALTH, ROUTES, TOKENS, Rendering, Sockets, render, server_words
+from lepton_ai.backends.haproxy.desired import Peer
 from lepton_ai.errors import InvalidInput
-from lepton_ai.types.data_plane import EndpointRoute, HealthCheck, Server, ServerState, TokenGrant
+from lepton_ai.types.data_plane import EndpointRoute, HealthCheck, NodeDoor, Server, ServerState, TokenGrant
 
 SOCKETS = Sockets(Path("/h/run/stats.sock"), Path("/h/run/activator.sock"), "s3cret")
 SERVER = Server(id="r1", address="10.0.0.1", port=8001, health_path="/health")
@@ -65,6 +66,26 @@ def test_the_servers_are_in_the_file_so_that_a_restart_finds_them() -> None:
 
 def test_every_endpoint_can_fall_back_to_the_core() -> None:
     assert "server activator unix@/h/run/activator.sock backup" in lines(PLANE)
+
+
+PEER = Peer(Path("/h/my node.pem"), Path("/h/ca.pem"))
+FAR = replace(SERVER, id="far", address="10.0.0.2", port=28532, door=NodeDoor("beta", 40001))
+ON_A_CLUSTER = replace(PLANE, peer=PEER, endpoints=(replace(ROUTE, servers=(FAR, SERVER)),))
+
+
+def test_a_replica_behind_a_door_is_asked_for_by_name_over_tls_in_the_file_as_at_run_time() -> None:
+    words = server_words(ROUTE, FAR, PEER)
+    assert words.startswith("10.0.0.2:40001 ")
+    name = "p28532.beta.node.lepton"
+    tls = r"ssl verify required ca-file /h/ca.pem crt /h/my\ node.pem alpn http/1.1"
+    assert f"{tls} sni str({name}) check-ssl check-sni {name} " in words
+    assert f"server far {words}" in lines(ON_A_CLUSTER)
+    # Without a server in the file that names them, HAProxy would refuse these certificates to one that is added later.
+    assert f"server none 127.0.0.1:1 disabled {tls}" in lines(ON_A_CLUSTER)
+
+
+def test_a_replica_here_is_spoken_to_as_without_a_cluster() -> None:
+    assert server_words(ROUTE, SERVER, PEER) == server_words(ROUTE, SERVER)
 
 
 CHANGES_WITHOUT_RELOAD: Mapping[str, DataPlane] = {
