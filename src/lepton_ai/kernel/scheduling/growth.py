@@ -10,9 +10,10 @@ from datetime import timedelta
 from lepton_ai.kernel.scheduling.schedule import schedule
 from lepton_ai.kernel.scheduling.snapshot import NodeView, Plan, Policy, Refusal, Snapshot, WaitingTask
 
-TASKS_MAX = 500  # of those that wait, from the head: a plan for 500 takes 30 ms, and the rest has its turn later
+TASKS_MAX = 200  # of those that wait, from the head: a plan for them takes 4 ms; the rest has its turn after them
 NODES_MAX = 200  # added at once
-PLANS_MAX = 120  # x 30 ms = 4 s at the very most, every few seconds, and only where 500 wait
+PLANS_MAX = 60  # x 4 ms = 0.25 s
+PLANS_MAX_FOR_MANY, MANY_NODES = 20, 1000  # a plan on 5,000 nodes takes 55 ms: 20 of them are 1.1 s
 ORDERS_MAX = 6  # in which groups are tried: every one of up to three
 # More machines do not help against these.
 _NOT_FOR_ROOM = frozenset({Refusal.QUOTA, Refusal.BUDGET})
@@ -98,6 +99,7 @@ class _Search:
 
     def __init__(self, snapshot: Snapshot, offers: Sequence[Offer], policy: Policy) -> None:
         self._snapshot, self._offers, self._policy = snapshot, offers, policy
+        self._plans_max = PLANS_MAX if len(snapshot.nodes) < MANY_NODES else PLANS_MAX_FOR_MANY
         self._known: dict[Counts, frozenset[str]] = {}
         self.served: frozenset[str] = frozenset()
 
@@ -120,7 +122,7 @@ class _Search:
     def exchange(self, counts: Counts, caps: Counts) -> Counts:
         """Put nodes of one group in the place of one of another while that is cheaper."""
         pairs = list(itertools.permutations(range(len(counts)), 2))
-        while len(self._known) < PLANS_MAX:
+        while len(self._known) < self._plans_max:
             better = [self._exchanged(counts, caps, out, into) for out, into in pairs if counts[out]]
             best = min([counts, *better], key=self.cost)
             if best == counts:
@@ -165,7 +167,7 @@ class _Search:
     def _serves(self, counts: Counts) -> bool:
         is_known = counts in self._known
         # Once too many plans were made, what is not known does not serve: the answer is one that was seen to.
-        return self.served <= self.started(counts) if is_known or len(self._known) < PLANS_MAX else False
+        return self.served <= self.started(counts) if is_known or len(self._known) < self._plans_max else False
 
     def _plan(self, counts: Counts) -> Plan:
         pairs = zip(self._offers, counts, strict=True)

@@ -42,9 +42,8 @@ class NodeGroups:
 
     gateway: AsgiApp | None = None
 
-    def __init__(self, door: Door, calls: Calls, new_name: NewName = new_node_name) -> None:
-        self._door, self._calls, self._new_name = door, calls, new_name
-        self._demand = Demand(door.queue, door.settings)
+    def __init__(self, door: Door, calls: Calls, demand: Demand, new_name: NewName = new_node_name) -> None:
+        self._door, self._calls, self._demand, self._new_name = door, calls, demand, new_name
         self._left: set[str] = set()
 
     def decide(self, thing: AnyObject, view: View, now: datetime) -> Decision:
@@ -71,6 +70,7 @@ class NodeGroups:
     def close(self) -> None:
         """Begin nothing more; what providers are doing goes on, and the next core looks what came of it."""
         self._calls.close()
+        self._demand.close()
 
     def _hindrance(self, group: NodeGroup) -> Reason | None:
         """Return why nothing can be done for a group."""
@@ -137,4 +137,4 @@ class NodeGroups:
 
 def open_nodegroups(door: Door) -> NodeGroups:
     """Return the service at work."""
-    return NodeGroups(door, Calls(door))
+    return NodeGroups(door, Calls(door), Demand(door))

@@ -14,6 +14,7 @@ from lepton_ai.kernel.registry import Door
 from lepton_ai.services.jobs import SERVICE as JOBS
 from lepton_ai.services.nodegroups import SERVICE as NODEGROUPS
 from lepton_ai.services.nodegroups.calls import Calls
+from lepton_ai.services.nodegroups.demand import Demand
 from lepton_ai.services.nodegroups.service import NodeGroups
 from lepton_ai.testing.machines import machine
 from lepton_ai.testing.runtime import FakeNode
@@ -128,7 +129,9 @@ class GroupRig(Rig):
     def _open(self, door: Door) -> NodeGroups:
         provider = Provider(lambda _settings: None, lambda _home: self.cloud)
         whole = replace(door, members=self.members)
-        return NodeGroups(whole, Calls(whole, lambda _name: provider, self.threads), self._name)
+        return NodeGroups(
+            whole, Calls(whole, lambda _name: provider, self.threads), Demand(whole, AtOnce()), self._name
+        )
 
     def _name(self, group: str) -> str:
         self.names[group] = self.names.get(group, 0) + 1
