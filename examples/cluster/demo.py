@@ -30,6 +30,7 @@ def main() -> None:
     reason = why_not()
     if reason:
         sys.exit(f"Error: {reason}.\nHint: run it as root: sudo make demo-cluster")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where this was started
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("Error: the demo was told to end."))
     began = time.monotonic()
     with cluster() as (alpha, others):
@@ -138,4 +139,7 @@ def say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Error: interrupted. Everything that was started has been stopped.")

@@ -34,8 +34,7 @@ class Question(NamedTuple):
 class Demand:
     """Asks in a thread, since that may take a second: the loop goes on meanwhile. One question at a time.
 
-    An answer holds while the groups are as they were when it was asked for; otherwise nodes would be
-    started twice.
+    An answer holds while the groups are as they were when it was asked for; otherwise nodes would be started twice.
     """
 
     def __init__(self, door: Door, thread: Executor | None = None) -> None:
