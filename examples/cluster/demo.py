@@ -71,7 +71,7 @@ def set_up(alpha: Machine, others: list[Machine]) -> None:
 
 
 def train(alpha: Machine) -> None:
-    """Run a gang: each of its replicas needs more than half of a machine, so there are two machines in it."""
+    """Run a gang on two machines."""
     say("A gang of two, on two machines, that trains on real digits")
     alpha.show(*gang("train", 1))
 
@@ -118,9 +118,9 @@ def tell(alpha: Machine) -> None:
 
 
 def gang(name: str, seconds: int, *more: str) -> list[str]:
-    """Return the words that run a gang of two, each of which has most of a machine."""
+    """Return the words that run a gang on two machines, one replica on each."""
     quiet = ("--env", "TORCH_CPP_LOG_LEVEL=ERROR")  # the machines have no names, which it would remark upon
-    each = ("--replicas", "2", "--cpu", "1.2", "--memory", "1GB", "--workdir", str(HERE))
+    each = ("--nodes", "2", "--memory", "1GB", "--workdir", str(HERE))
     return ["run", "--name", name, *each, *quiet, *more, "--", sys.executable, "gang.py", str(seconds)]
 
 
