@@ -7,6 +7,7 @@ them declares accelerators that do not exist, and they are called simulated wher
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from lepton_ai.testing.namespaces import machines, why_not
 
 HERE = Path(__file__).parent
 RECOVERY_SECONDS_MAX = 90.0
+ASKER_SECONDS_MAX = 40.0
 TRAINING_SECONDS = 8  # of the gang that loses a machine; it is noticed after 12 s at most, and the gang starts anew
 SIMULATED = 'simulated_devices = "2x80GB"  # no such device is there\n'
 
@@ -37,7 +39,9 @@ def main() -> None:
         set_up(alpha, others)
         train(alpha)
         use_simulated_devices(alpha)
-        lose_a_machine(alpha, others)
+        serve(alpha)
+        with asking(alpha):
+            lose_a_machine(alpha, others)
         say("The events that tell the story:")
         tell(alpha)
     say(f"Done after {time.monotonic() - began:.0f} s: everything that was started has been stopped.")
@@ -83,6 +87,29 @@ def use_simulated_devices(alpha: Machine) -> None:
     alpha.show("run", "--name", "simulated", "--workdir", "none", "--gpu", "simulated:1", "--", *program)
 
 
+def serve(alpha: Machine) -> None:
+    """Serve an endpoint from all machines: each replica needs more than half of one."""
+    say("An endpoint with a replica on each machine, behind the one HTTPS port of alpha")
+    each = ("--replicas", "3", "--cpu", "1.1", "--memory", "200MB", "--workdir", str(HERE))
+    alpha.show("endpoint", "create", "here", *each, "--", sys.executable, "server.py")
+    wait_for("three replicas", lambda: alpha.replicas_of("here") == ["alpha", "beta", "gamma"])
+
+
+@contextlib.contextmanager
+def asking(alpha: Machine) -> Iterator[None]:
+    """Ask the endpoint all the while, and tell what it answered; one answer that is none ends the demo."""
+    url = f"{alpha.url}/endpoints/default/here/"
+    token = {"LEPTON_TOKEN": (alpha.home / "admin.token").read_text().strip()}
+    with alpha.beside("asking.py", url, str(alpha.home / "tls" / "ca.pem"), **token) as asker:
+        yield
+        told, _ = asker.communicate(timeout=ASKER_SECONDS_MAX)
+    found = json.loads(told)
+    shares = ", ".join(f"{count} from {name}" for name, count in sorted(found["answers"].items()))
+    say(f"Meanwhile the endpoint was asked without a pause: {shares}; the slowest took {found['slowest_seconds']} s")
+    if not found["answers"].keys() <= {"alpha", "beta", "gamma"}:
+        sys.exit("Error: not each request was answered.")
+
+
 def lose_a_machine(alpha: Machine, others: list[Machine]) -> None:
     """Kill a machine on which a gang is at work, and see that everything recovers."""
     alpha.show(*gang("survivor", TRAINING_SECONDS, "--detach"))
@@ -107,9 +134,9 @@ def lose_a_machine(alpha: Machine, others: list[Machine]) -> None:
 
 
 def tell(alpha: Machine) -> None:
-    """Print what happened to nodes and jobs, oldest first, in seconds since the first of it."""
+    """Print what happened to nodes, jobs and endpoints, oldest first, in seconds since the first of it."""
     told = [*alpha.told("event", "list", "--limit", "200"), *alpha.told("event", "list", "--project", "platform")]
-    story = sorted((one for one in told if one["kind"] in {"node", "job"}), key=lambda one: one["seq"])
+    story = sorted((one for one in told if one["kind"] in {"node", "job", "endpoint"}), key=lambda one: one["seq"])
     first = datetime.fromisoformat(story[0]["at"])
     print(f"{'AFTER':>7}  {'OBJECT':<14} {'EVENT':<10} WHAT HAPPENED")
     for one in story:
@@ -120,7 +147,7 @@ def tell(alpha: Machine) -> None:
 def gang(name: str, seconds: int, *more: str) -> list[str]:
     """Return the words that run a gang on two machines, one replica on each."""
     quiet = ("--env", "TORCH_CPP_LOG_LEVEL=ERROR")  # the machines have no names, which it would remark upon
-    each = ("--nodes", "2", "--memory", "1GB", "--workdir", str(HERE))
+    each = ("--nodes", "2", "--cpu", "0.8", "--memory", "1GB", "--workdir", str(HERE))
     return ["run", "--name", name, *each, *quiet, *more, "--", sys.executable, "gang.py", str(seconds)]
 
 

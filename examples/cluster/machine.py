@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,24 @@ class Machine:
     def runs_without(self, job: str, node: str) -> bool:
         """Tell whether a job runs, and not on that node."""
         return self.state_of(job) == "running" and node not in self.nodes_of(job)
+
+    def replicas_of(self, endpoint: str) -> list[str]:
+        """Return the nodes on which an endpoint's ready replicas are."""
+        replicas = self.told("endpoint", "get", endpoint)["status"]["replicas"]
+        return sorted(replica["node"] for replica in replicas if replica["state"] == "running")
+
+    @contextlib.contextmanager
+    def beside(self, *words: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a program of this folder here while something else goes on."""
+        command = self.space.words([sys.executable, str(Path(__file__).with_name(words[0])), *words[1:]])
+        process = subprocess.Popen(
+            command, env=self._env(env), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def kill(self) -> None:
         """Cut the machine off and kill everything on it, as a power cut would."""

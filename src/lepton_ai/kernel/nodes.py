@@ -26,7 +26,7 @@ def observe_nodes(
         elif node.status.state is not NodeState.READY:
             yield update(node.replace(status=_status(observation, now)), _arrival(node))
         elif _differs(node.status, observation):
-            yield update(node.replace(status=_status(observation, now)), Note("changed", "Its hardware changed."))
+            yield update(node.replace(status=_status(observation, now)), _change(node.status, observation))
     for node in by_name.values():
         if node.status.state is NodeState.READY:
             reason = Reason(code="lost", sentence=f"Node {node.name} does not answer.")
@@ -42,6 +42,12 @@ def _arrival(node: Node) -> Note:
     if node.status.state is NodeState.JOINING:
         return Note("ready", f"Node {node.name} takes work.")
     return Note("back", f"Node {node.name} answers again.")
+
+
+def _change(before: NodeStatus, observation: NodeObservation) -> Note:
+    if before.door != observation.door and before.hardware == observation.hardware:
+        return Note("door", "Its replicas can be reached." if observation.door else "Its door is shut.")
+    return Note("changed", "Its hardware changed.")
 
 
 def _join(observation: NodeObservation, now: datetime, node_id: str) -> Change:
