@@ -67,8 +67,6 @@ def server_words(route: EndpointRoute, server: Server, peer: Peer | None = None)
     if door is not None and peer is not None:
         name = door.name_of(server.port)
         words += f" {_tls_words(peer)} sni str({name}) check-ssl check-sni {name}"
-        # A machine that lost its power says no goodbye: what waits for it is given up, and a GET sent elsewhere.
-        words += " on-marked-down shutdown-sessions"
     if route.max_concurrency:
         words += f" maxconn {route.max_concurrency}"
     if is_checked(route, server):

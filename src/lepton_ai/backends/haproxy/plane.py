@@ -126,11 +126,17 @@ class HaproxyPlane:
                 commands = _commands_for(route, server, running.get(server.id), desired.peer)
                 runtime.send_all(self._place.stats_socket, commands)
             for name in running.keys() - wanted.keys():
-                self._remove(f"{route.backend}/{name}")
+                self._remove(f"{route.backend}/{name}", is_down=running[name]["status"].startswith("DOWN"))
 
-    def _remove(self, name: str) -> None:
-        """Take a server away. One that still has requests stays in maintenance until a later round."""
+    def _remove(self, name: str, *, is_down: bool) -> None:
+        """Take a server away. One that still has requests stays in maintenance until a later round.
+
+        A machine that lost its power says no goodbye: what still waits for one that is down is given up, so that a GET
+        is sent elsewhere. Not sooner: a request that is about to be sent elsewhere by itself would be lost.
+        """
         runtime.ask(self._place.stats_socket, f"set server {name} state maint;disable health {name}")
+        if is_down:
+            runtime.ask(self._place.stats_socket, f"shutdown sessions server {name}")
         runtime.ask(self._place.stats_socket, f"del server {name}")
 
 

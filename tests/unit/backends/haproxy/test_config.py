@@ -78,7 +78,7 @@ def test_a_replica_behind_a_door_is_asked_for_by_name_over_tls_in_the_file_as_at
     assert words.startswith("10.0.0.2:40001 ")
     name = "p28532.beta.node.lepton"
     tls = r"ssl verify required ca-file /h/ca.pem crt /h/my\ node.pem alpn http/1.1"
-    assert f"{tls} sni str({name}) check-ssl check-sni {name} on-marked-down shutdown-sessions " in words
+    assert f"{tls} sni str({name}) check-ssl check-sni {name} " in words
     assert f"server far {words}" in lines(ON_A_CLUSTER)
     # Without a server in the file that names them, HAProxy would refuse these certificates to one that is added later.
     assert f"server none 127.0.0.1:1 disabled {tls}" in lines(ON_A_CLUSTER)
