@@ -123,21 +123,22 @@ def patch(gate: Access, kind: type[T], name: str, wanted: Patch, *, in_project: 
 
 def request_deletion(gate: Access, kind: type[T], name: str, *, in_project: bool) -> T:
     """Mark the object for deletion, for its service to take down; objects without a service go at once."""
-    has_service = any(kind in service.kinds for service in gate.core.services.values())
+    service = next((one for one in gate.core.services.values() if kind in one.kinds), None)
     for _ in range(ATTEMPTS):
         before = find(gate, kind, name, in_project=in_project)
         if before.metadata.deletion_requested_at is not None:
             return before
         more = admission.release(gate, before)
         after = before.replace(metadata=before.metadata.replace(deletion_requested_at=gate.core.clock.now()))
-        # Something that has ended has nothing to take down.
-        at_once = not has_service or before.is_final()
+        # Something that has ended has nothing to take down, unless it left something outside.
+        at_once = service is None or (before.is_final() and not service.leaves_outside(before))
         note = Note("deleted" if at_once else "deleting", f"Deleted by {gate.caller.user}.")
         if kind is Project:
             gate.core.keyring.condemn(before.id)
         try:
             if not at_once:
-                marked: T = commit(gate, change.update(after, note))
+                ended = _tasks_gone(gate, before) if before.is_final() else ()
+                marked: T = commit(gate, change.update(after, note), *ended)
                 return marked
             gone: T = commit(gate, change.delete(after, note), *_tasks_gone(gate, before), *more)
         except Lost:

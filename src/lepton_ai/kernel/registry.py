@@ -102,6 +102,7 @@ class Service:
     open: Callable[[Door], OpenService]
     admit: Admit = admit_anything
     in_project: bool = True  # its objects belong to projects; otherwise to the platform, like nodes
+    leaves_outside: Callable[[AnyObject], bool] = lambda _thing: False  # what `apply` must delete, even after its end
     has_tasks: bool = True  # its objects run as tasks, which have logs and can be explained
     name_stem: Callable[[AnyObject], str] = lambda thing: thing.KIND  # for objects that the user did not name
 

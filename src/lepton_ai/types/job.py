@@ -160,7 +160,9 @@ class Job(Object[JobSpec, JobStatus]):
     status: JobStatus = JobStatus()
 
     def is_final(self) -> bool:
-        return not MOVES[self.status.state]
+        """Tell whether it has ended. One that is to be deleted is not through before its checkpoints are gone, too."""
+        is_to_go = self.spec.checkpoint is not None and self.metadata.deletion_requested_at is not None
+        return not MOVES[self.status.state] and not is_to_go
 
     def task_kind(self) -> str:
         """Return what the estimates learn by: who runs which program, on how many replicas; arguments vary too much."""

@@ -72,6 +72,12 @@ class Jobs:
             self._door.wake(job_id)
 
 
+def leaves_outside(thing: AnyObject) -> bool:
+    """Tell whether a job that has ended may have left checkpoints in the store."""
+    assert isinstance(thing, Job)
+    return thing.spec.checkpoint is not None
+
+
 def open_jobs(door: Door) -> Jobs:
     """Return the service at work."""
     return Jobs(door)
