@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import cluster, endpoint, event_loop, memory, start, submit, throughput
+from benchmarks import cluster, endpoint, event_loop, memory, standby, start, submit, throughput
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
@@ -31,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "cluster": cluster.measure,
     "endpoint": endpoint.measure,
     "event_loop": event_loop.measure,
+    "standby": standby.measure,
     "storage": objects.measure,
     "scheduling": pass_time.measure,
     "scheduling_events": events.measure,
