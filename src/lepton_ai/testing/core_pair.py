@@ -99,7 +99,13 @@ class CorePair:
         for process in self._processes.values():
             process.kill()
             process.wait(PATIENCE_SECONDS)
-        wait_for(lambda: not [process.kill() for process in self._left()], "everything to end")
+        wait_for(self._all_killed, "everything to end")
+
+    def _all_killed(self) -> bool:
+        left = self._left()
+        for process in left:
+            process.kill()
+        return not left
 
     def _said(self, name: str) -> Mapping[str, object]:
         """Return what the core of that name announced, if it was this very process."""
