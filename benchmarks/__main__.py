@@ -17,7 +17,7 @@ from benchmarks import cluster, endpoint, event_loop, memory, standby, start, su
 from benchmarks.figure import Report
 from benchmarks.machine import describe_machine, wait_for_quiet
 from benchmarks.page import HEADER, insert_report
-from benchmarks.scheduling import classes, control_plane, events, pass_time, simulation, traces
+from benchmarks.scheduling import classes, control_plane, events, fleet, pass_time, simulation, traces
 from benchmarks.storage import objects
 from benchmarks.venv import BUILD, ROOT
 from lepton_ai.kernel.clock import SystemClock
@@ -38,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "scheduling_traces": traces.measure,
     "scheduling_classes": classes.measure,
     "scheduling_control_plane": control_plane.measure,
+    "scheduling_fleet": fleet.measure,
     "scheduling_simulation": simulation.measure,
 }
 

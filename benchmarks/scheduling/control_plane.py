@@ -126,7 +126,7 @@ def _one_by_one(lepton: LeptonAI, count: int) -> None:
 
 
 def _round(submit: Callable[[LeptonAI, int], None], count: int) -> Found:
-    with _running() as plane, plane.instance.connect() as lepton:
+    with running() as plane, plane.instance.connect() as lepton:
         lepton.status()
         began, before = SystemClock().now(), plane.cpu_seconds()
         submit(lepton, count)
@@ -156,12 +156,12 @@ def _wait_for(plane: ControlPlane, count: int) -> datetime:
 
 
 @contextmanager
-def _running() -> Iterator[ControlPlane]:
-    """Start a core on the first processor, and leave the others to this process."""
+def running(nodes: int = NODES, seconds: float = 0.0) -> Iterator[ControlPlane]:
+    """Start a core on the first processor, and leave the others to this process; replicas last `seconds`, if any."""
     cpus = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="lepton-benchmark-") as folder:
         home = Path(folder) / "home"
-        command = [sys.executable, "-m", "benchmarks.scheduling.imagined_core", str(NODES), str(cpus[0])]
+        command = [sys.executable, "-m", "benchmarks.scheduling.imagined_core", str(nodes), str(cpus[0]), str(seconds)]
         core = subprocess.Popen(command, env=environment_of(home), cwd=ROOT)
         try:
             os.sched_setaffinity(0, set(cpus[1:] or cpus))

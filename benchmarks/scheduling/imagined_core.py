@@ -1,4 +1,6 @@
-"""The core with imagined machines: `python -m benchmarks.scheduling.imagined_core NODES CPU`, home in LEPTON_HOME.
+"""The core with imagined machines: `python -m benchmarks.scheduling.imagined_core NODES CPU [SECONDS]`.
+
+Its home is in LEPTON_HOME; with SECONDS, each replica ends well after so long.
 
 All of it is the product's own (data plane, API, store, loop, scheduler) but the runtime, which starts no process. It
 and what it starts run on the one processor CPU.
@@ -19,17 +21,19 @@ from lepton_ai.settings import load_settings
 from lepton_ai.testing.machines import machine
 from lepton_ai.types.checkpoint import CheckpointPolicy, FoundVersion
 from lepton_ai.types.node import NodeUse
-from lepton_ai.types.task import Replica, ReplicaState
+from lepton_ai.types.task import ExitKind, Replica, ReplicaExit, ReplicaState
 
 THREADS, MEMORY_GB = 16, 64
 
 
 class ImaginedRuntime:
-    """Fulfils the Runtime protocol: a replica runs from the moment that it is ordered, and never ends by itself."""
+    """Fulfils the Runtime protocol: a replica runs from the moment that it is ordered, `seconds` long or for ever."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, seconds: float = 0.0) -> None:
+        self._seconds = timedelta(seconds=seconds)
         self._clock = SystemClock()
         self._replicas: dict[str, Replica] = {}
+        self._running: dict[str, Replica] = {}
         self._wake: Callable[[], None] = lambda: None
         hardware = [machine(f"node-{number:04}", THREADS, MEMORY_GB) for number in range(nodes)]
         self._nodes = [NodeObservation(one.name, "127.0.0.1", one.hardware, NodeUse(), "imagined") for one in hardware]
@@ -41,6 +45,7 @@ class ImaginedRuntime:
             self._replicas[order.replica_id] = Replica(
                 rank=order.rank, node=order.allocation.node, state=ReplicaState.RUNNING, started_at=now
             )
+            self._running[order.replica_id] = self._replicas[order.replica_id]
             self._wake()
 
     def stop(self, replica_id: str, grace: timedelta) -> None:
@@ -52,7 +57,19 @@ class ImaginedRuntime:
 
     def replicas(self) -> Mapping[str, Replica]:
         """Return all that was ordered."""
+        if self._seconds:
+            self._end_those_due()
         return dict(self._replicas)
+
+    def _end_those_due(self) -> None:
+        """End what has run for long enough; the first ordered are the first to end."""
+        now = self._clock.now()
+        for name, replica in list(self._running.items()):
+            if replica.started_at is None or now - replica.started_at < self._seconds:
+                return
+            ended = ReplicaExit(kind=ExitKind.SUCCEEDED, exit_code=0)
+            self._replicas[name] = replica.replace(state=ReplicaState.EXITED, finished_at=now, exit=ended)
+            del self._running[name]
 
     def nodes(self) -> Sequence[NodeObservation]:
         """Return all nodes: they never change."""
@@ -91,12 +108,13 @@ class ImaginedRuntime:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    nodes, cpu = map(int, sys.argv[1:])
+    nodes, cpu = map(int, sys.argv[1:3])
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     os.sched_setaffinity(0, {cpu})
     settings = load_settings()
     home = Home(settings.home)
     with home.locked():
-        serve(build(settings, home, ImaginedRuntime(nodes)), home)
+        serve(build(settings, home, ImaginedRuntime(nodes, seconds)), home)
 
 
 if __name__ == "__main__":

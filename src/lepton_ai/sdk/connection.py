@@ -20,7 +20,7 @@ from lepton_ai.sdk.profiles import Target
 CONNECT_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 60.0  # a full disk or a busy database is told of within seconds; this is for the worst
 # With several cores one may hang while another takes over: where asking again does no harm, nobody waits long for one.
-ANSWER_OF_SEVERAL_SECONDS_MAX = 5.0
+ANSWER_OF_SEVERAL_SECONDS_MAX = 4.0  # a lease lasts 3 s; by then another one leads
 FOLLOW_SECONDS_MAX = 20.0  # a stand-by leads within 5 s; the rest is for a machine that is busy
 CONNECTIONS_MAX = 64  # streams that are followed at once, one connection each
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT"})  # RFC 9110, section 9.2.2, but for DELETE, whose repeat says 404
